@@ -1,0 +1,254 @@
+package shmtest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// From prctl(2).
+const (
+	prSetPDeathSig  = 1
+	prSetKeepCaps   = 8
+	prCapBSetDrop   = 24
+	prCapAmbient    = 47
+	capAmbientRaise = 2
+)
+
+// setUp does what the setup in spec says and executes its program. It returns,
+// with the exit status, only when that fails.
+func setUp(spec string) int {
+	var s setup
+	if err := json.Unmarshal([]byte(spec), &s); err != nil {
+		fmt.Fprintf(os.Stderr, "shmtest: %s: %v\n", envSetup, err)
+		return 2
+	}
+	os.Unsetenv(envSetup)
+	syscall.CloseOnExec(s.Report)
+	// All of it is about this thread, which becomes the process.
+	runtime.LockOSThread()
+	need, err := s.run()
+	refused := refusal{Need: need, Err: err.Error()}
+	for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC} {
+		refused.Skip = refused.Skip || errors.Is(err, errno)
+	}
+	text, _ := json.Marshal(refused)
+	syscall.Write(s.Report, text)
+	return 2
+}
+
+// run returns what could not be had, and why.
+func (s *setup) run() (need string, err error) {
+	parent := os.Getppid()
+	if s.OwnIPC {
+		if err := syscall.Unshare(syscall.CLONE_NEWIPC); err != nil {
+			return "an IPC namespace of its own", os.NewSyscallError("unshare", err)
+		}
+	}
+	if s.OwnShm {
+		if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+			return "a mount namespace of its own", os.NewSyscallError("unshare", err)
+		}
+		if err := mountShm(s.ShmSize); err != nil {
+			return "a tmpfs on " + ShmMount, err
+		}
+	}
+	for _, r := range s.Rlimits {
+		limit := syscall.Rlimit{Cur: r.Cur, Max: r.Max}
+		if err := syscall.Setrlimit(r.Resource, &limit); err != nil {
+			return fmt.Sprintf("resource limit %d at %d, %d", r.Resource, r.Cur, r.Max), os.NewSyscallError("setrlimit", err)
+		}
+	}
+	// Opened while we may, for a user who may execute the program but not
+	// walk to it.
+	program, err := s.open()
+	if err != nil {
+		return "the program", err
+	}
+	for _, c := range s.DropCaps {
+		if err := prctl(prCapBSetDrop, uintptr(c), 0); err != nil {
+			return "to do without " + c.String(), err
+		}
+	}
+	if s.User != nil {
+		if err := s.become(); err != nil {
+			return fmt.Sprintf("to be uid %d, gid %d", s.User.UID, s.User.GID), err
+		}
+	}
+	// A change of identity disarms it.
+	if err := prctl(prSetPDeathSig, uintptr(syscall.SIGKILL), 0); err != nil {
+		return "to die with the parent", err
+	}
+	if os.Getppid() != parent {
+		os.Exit(2)
+	}
+	err = syscall.Exec(s.Path, s.Argv, os.Environ())
+	if program >= 0 && errors.Is(err, syscall.EACCES) {
+		err = syscall.Exec(fmt.Sprintf("/proc/self/fd/%d", program), s.Argv, os.Environ())
+	}
+	return "to execute " + s.Path, os.NewSyscallError("execve", err)
+}
+
+// become changes this thread's identity, and no more than this thread's:
+// execve does away with the others.
+func (s *setup) become() error {
+	if len(s.KeepCaps) > 0 {
+		if err := prctl(prSetKeepCaps, 1, 0); err != nil {
+			return err
+		}
+	}
+	uid, gid := uintptr(s.User.UID), uintptr(s.User.GID)
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
+		return os.NewSyscallError("setgroups", errno)
+	}
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESGID, gid, gid, gid); errno != 0 {
+		return os.NewSyscallError("setresgid", errno)
+	}
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uid, uid, uid); errno != 0 {
+		return os.NewSyscallError("setresuid", errno)
+	}
+	for _, c := range s.KeepCaps {
+		// They are inheritable already, by childAttr.
+		if err := prctl(prCapAmbient, capAmbientRaise, uintptr(c)); err != nil {
+			return fmt.Errorf("keep %v: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// open returns a descriptor of the program that another user can execute
+// although a directory before it is closed to that user, as are those of
+// t.TempDir and of go test; -1 where that is of no use.
+func (s *setup) open() (int, error) {
+	if s.User == nil {
+		return -1, nil
+	}
+	emulated := s.Self && s.Path != "/proc/self/exe"
+	path := s.Path
+	if emulated {
+		path, _ = os.Executable()
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return -1, err
+	}
+	if info.Mode()&0o005 != 0o005 {
+		// Built under a strict umask.
+		if path, err = copyProgram(path); err != nil {
+			return -1, err
+		}
+		defer os.Remove(path)
+	}
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	if emulated {
+		// The emulator opens the binary by name, so it has to inherit it.
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_SETFD, 0); errno != 0 {
+			return -1, os.NewSyscallError("fcntl", errno)
+		}
+		exe, _ := os.Executable()
+		for i, arg := range s.Argv {
+			if arg == exe {
+				s.Argv[i] = fmt.Sprintf("/proc/self/fd/%d", fd)
+				break
+			}
+		}
+	}
+	return fd, nil
+}
+
+// copyProgram makes a copy of a program that everybody may execute.
+func copyProgram(path string) (string, error) {
+	from, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	to, err := os.CreateTemp("", "shmtest")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(to, from)
+	err = errors.Join(err, to.Chmod(0o755), to.Close())
+	if err != nil {
+		os.Remove(to.Name())
+	}
+	return to.Name(), err
+}
+
+func prctl(option int, arg2, arg3 uintptr) error {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, uintptr(option), arg2, arg3, 0, 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("prctl", errno)
+	}
+	return nil
+}
+
+// childAttr: SIGKILL for the child when the thread that starts it ends, which
+// is why spawn has a thread for it; and what KeepCaps needs.
+func childAttr(keep []Cap) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	for _, c := range keep {
+		attr.AmbientCaps = append(attr.AmbientCaps, uintptr(c))
+	}
+	return attr
+}
+
+// loneAttr is for a child that outlives this process: a session of its own,
+// so that what is typed at the terminal does not reach it.
+func loneAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+const (
+	sigStop = syscall.SIGSTOP
+	sigCont = syscall.SIGCONT
+	sigQuit = syscall.SIGQUIT
+)
+
+// inode returns the file's inode number.
+func inode(info os.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Ino
+	}
+	return 0
+}
+
+// tryLock takes an exclusive flock(2) on f unless somebody has it.
+func tryLock(f *os.File) (bool, error) {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return false, nil
+		case !errors.Is(err, syscall.EINTR):
+			return false, os.NewSyscallError("flock", err)
+		}
+	}
+}
+
+// stopped tells whether every thread of the process is stopped.
+func stopped(pid int) (bool, error) {
+	dir := fmt.Sprintf("/proc/%d/task", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range entries {
+		stat, err := os.ReadFile(dir + "/" + entry.Name() + "/stat")
+		if err != nil {
+			return false, err
+		}
+		if _, state, _, _ := parseStat(string(stat)); !strings.EqualFold(state, "T") {
+			return false, nil
+		}
+	}
+	return true, nil
+}
