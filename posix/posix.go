@@ -1,0 +1,210 @@
+// Package posix is POSIX shared memory as the manual pages have it:
+// shm_open(3), ftruncate(2), shm_unlink(3), with glibc's name rules, from
+// pure Go.
+//
+// An object is a file in the shared memory mount, /dev/shm: its name is a
+// file name, its permissions are a file's, and its bytes are reached by
+// mapping its descriptor (package mapping). It lives until Unlink, and what
+// is open or mapped stays usable after that.
+//
+// # Guarantees
+//
+//   - "x", "/x" and "///x" are one object, the one that a C program opens as
+//     "/x".
+//   - Descriptors are close-on-exec, and symbolic links are never followed.
+//   - Open never blocks and never hands out what is not a regular file.
+//   - Opening never resizes, but by O_TRUNC.
+//   - CreateSized gives an object its name only when it is complete.
+//
+// # Limits
+//
+// A file that others may write, others may truncate: touching mapped bytes
+// past its end is SIGBUS. Package shm turns that into an error. Named files
+// of a tmpfs cannot be sealed against it; package memfd has memory that can.
+//
+// All functions may be called concurrently.
+package posix
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/seed-298b2b26/shm/internal/sys"
+)
+
+// DefaultDir is the shared memory mount that glibc and musl use.
+const DefaultDir = "/dev/shm"
+
+// NameMax is the longest name in bytes, without its leading slash.
+const NameMax = 255
+
+// Flags of Open. O_CLOEXEC and O_NOFOLLOW are always added.
+const (
+	O_RDONLY = sys.O_RDONLY // read; map for reading
+	O_WRONLY = sys.O_WRONLY // accepted by Linux, but such an object cannot be mapped
+	O_RDWR   = sys.O_RDWR   // read and write
+	O_CREAT  = sys.O_CREAT  // create the object when the name has none
+	O_EXCL   = sys.O_EXCL   // with O_CREAT: fail with EEXIST when the name has one
+	O_TRUNC  = sys.O_TRUNC  // cut an existing object to size 0; Linux does it even with O_RDONLY
+)
+
+const openFlags = sys.O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC
+
+// Options change where objects live. A nil *Options means the defaults.
+type Options struct {
+	// Dir is used in place of DefaultDir. It need not be a tmpfs.
+	Dir string
+
+	// Sparse makes CreateSized set the size without reserving memory. A
+	// store for which no memory is left is a SIGBUS then.
+	Sparse bool
+}
+
+func (o *Options) dir() string {
+	if o == nil || o.Dir == "" {
+		return DefaultDir
+	}
+	return o.Dir
+}
+
+// CleanName strips the leading slashes of an object's name and refuses, with
+// EINVAL, what can name no object: nothing, ".", "..", a slash elsewhere or
+// a NUL byte; and with ENAMETOOLONG more than NameMax bytes.
+//
+// glibc opens "." and ".." as directories; musl refuses them, and so does
+// this package.
+func CleanName(name string) (string, error) {
+	clean := strings.TrimLeft(name, "/")
+	bad := func(reason string, err error) (string, error) {
+		return "", &sys.Error{Op: "shm_open", Kind: "posix", Name: Address(name), Err: fmt.Errorf("%s: %w", reason, err)}
+	}
+	switch {
+	case clean == "":
+		return bad("the name is empty", syscall.EINVAL)
+	case clean == "." || clean == "..":
+		return bad("the name stands for a directory", syscall.EINVAL)
+	case strings.Contains(clean, "/"):
+		return bad("the name has a slash behind its start", syscall.EINVAL)
+	case strings.Contains(clean, "\x00"):
+		return bad("the name has a NUL byte", syscall.EINVAL)
+	case len(clean) > NameMax:
+		return bad(fmt.Sprintf("the name has %d bytes, %d are allowed", len(clean), NameMax), syscall.ENAMETOOLONG)
+	}
+	return clean, nil
+}
+
+// Address gives the address of the object with the name: "posix:/x". Names
+// with control characters or that are not UTF-8 are quoted as Go strings
+// are, without the quotes.
+func Address(name string) string {
+	quoted := fmt.Sprintf("%q", "/"+strings.TrimLeft(name, "/"))
+	return "posix:" + quoted[1:len(quoted)-1]
+}
+
+// Path gives the file that holds the object.
+func Path(name string, opts *Options) (string, error) {
+	clean, err := CleanName(name)
+	if err != nil {
+		return "", err
+	}
+	return opts.dir() + "/" + clean, nil
+}
+
+// Open is shm_open(3). flags is one of O_RDONLY and O_RDWR with any of
+// O_CREAT, O_EXCL and O_TRUNC; mode, under the process' umask, is what a new
+// object gets, whose size is 0.
+//
+// Beyond glibc's call, what stands under the name must be a regular file:
+// a FIFO would block for ever there, and is EINVAL here as directories are.
+func Open(name string, flags int, mode fs.FileMode, opts *Options) (*Object, error) {
+	path, err := Path(name, opts)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error, hint string) (*Object, error) {
+		return nil, &sys.Error{Op: "shm_open", Kind: "posix", Name: Address(name), Err: err, Hint: hint}
+	}
+	if flags&^openFlags != 0 || flags&sys.O_ACCMODE == sys.O_ACCMODE {
+		return fail(fmt.Errorf("flags %#x: only the access mode, O_CREAT, O_EXCL and O_TRUNC mean something: %w", flags, syscall.EINVAL), "")
+	}
+	// O_NONBLOCK means nothing to a regular file; with it a FIFO that
+	// somebody left under the name cannot hold us.
+	fd, err := sys.Open(path, flags|sys.O_NOFOLLOW|sys.O_CLOEXEC|sys.O_NONBLOCK, uint32(mode.Perm()))
+	if err != nil {
+		return fail(openCause(path, flags, err, opts))
+	}
+	o := &Object{name: "/" + strings.TrimLeft(name, "/"), path: path, fd: sys.NewFD(fd)}
+	st, err := o.fd.Stat()
+	if err == nil && !st.Regular() {
+		err = fmt.Errorf("it is a %s, not a shared memory object: %w", st.TypeName(), syscall.EINVAL)
+	}
+	if err != nil {
+		o.fd.Close()
+		return fail(err, "")
+	}
+	return o, nil
+}
+
+// openCause turns the errno of open(2) into what glibc answers, with the
+// cause and the next step in words.
+func openCause(path string, flags int, err error, opts *Options) (error, string) {
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("it is a directory, not a shared memory object: %w", syscall.EINVAL), ""
+	case errors.Is(err, syscall.ENXIO):
+		// A FIFO opened for writing that nobody reads, or a socket.
+		return fmt.Errorf("it is not a regular file, so no shared memory object: %w", syscall.EINVAL), ""
+	case errors.Is(err, syscall.ELOOP):
+		return fmt.Errorf("it is a symbolic link, which shm_open never follows: %w", err), ""
+	case errors.Is(err, syscall.EEXIST):
+		return err, "leave O_EXCL out to use the existing object"
+	case errors.Is(err, syscall.ENOENT):
+		if _, e := sys.StatPath(opts.dir()); errors.Is(e, syscall.ENOENT) {
+			return fmt.Errorf("there is no %s: %w", opts.dir(), err), "mount a tmpfs there: shared memory objects are files in it"
+		}
+		return err, ""
+	case errors.Is(err, syscall.EACCES):
+		if flags&O_CREAT != 0 {
+			if st, e := sys.LstatPath(path); e == nil && st.Mode&0o006 == 0o006 {
+				return err, "another user's object in a sticky directory cannot be opened with O_CREAT (sysctl fs.protected_regular): open it without"
+			}
+		}
+		return err, "the object's mode does not grant this user the access asked for"
+	case errors.Is(err, syscall.ENOSPC):
+		return err, fmt.Sprintf("%s is full; see df %s", opts.dir(), opts.dir())
+	case errors.Is(err, syscall.EROFS):
+		return err, fmt.Sprintf("%s is mounted read-only", opts.dir())
+	case errors.Is(err, syscall.EMFILE):
+		return err, "too many open descriptors in this process (ulimit -n)"
+	}
+	return err, ""
+}
+
+// Unlink is shm_unlink(3): the name goes at once, the memory with the last
+// descriptor and mapping. As in glibc, an invalid name is ENOENT, because no
+// object can have it, and EPERM is turned into EACCES.
+func Unlink(name string, opts *Options) error {
+	path, err := Path(name, opts)
+	if errors.Is(err, syscall.EINVAL) {
+		return &sys.Error{Op: "shm_unlink", Kind: "posix", Name: Address(name), Err: fmt.Errorf("no object can have this name: %w", syscall.ENOENT)}
+	}
+	if err == nil {
+		err = sys.Unlink(path)
+	} else {
+		err = syscall.ENAMETOOLONG
+	}
+	if err == nil {
+		return nil
+	}
+	e := &sys.Error{Op: "shm_unlink", Kind: "posix", Name: Address(name), Err: err}
+	if errors.Is(err, syscall.EPERM) {
+		e.Err = syscall.EACCES
+	}
+	if errors.Is(e.Err, syscall.EACCES) {
+		e.Hint = "in a sticky directory only the object's owner may remove it"
+	}
+	return e
+}
