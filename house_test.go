@@ -430,7 +430,7 @@ var foreign = []struct {
 }{
 	{"a path of somebody's machine", regexp.MustCompile(`(?:^|[\s"'` + "`" + `=:(,<\[])/(?:work|root|home/[a-z][-a-z0-9_]*)/[^\s"']*`)},
 	{"a path of a build or a scratch directory", regexp.MustCompile(`/tmp/(?:go-build|bash_jobs|work/|ci\.)[^\s"']*`)},
-	{"a path of the Go installation", regexp.MustCompile(`/(?:usr/local/go|go/pkg/mod|\.cache/go-build)/[^\s"']*`)},
+	{"a path of the Go installation", regexp.MustCompile(`/(?:usr/local/go/src|go/pkg/mod|\.cache/go-build)/[^\s"']*`)},
 	{"a host that serves packages", regexp.MustCompile(`(?i)\b(?:(?:proxy|sum)\.golang\.org|goproxy\.[a-z]+|pypi\.org|registry\.[a-z0-9.-]+\.[a-z]{2,}|[a-z0-9.-]*(?:artifactory|nexus|jfrog)[a-z0-9.-]*\.[a-z]{2,})\b`)},
 	{"a text that is not here", regexp.MustCompile(`\bshared/(?:seeds|models|hooks)\b|\b(?:DESIGN|STYLE|CONFORMANCE|TOPIC-TRAPS|BRIEF)\.md\b`)},
 }
