@@ -113,10 +113,14 @@ func inspectHouse(fsys fs.FS) []string {
 		if r.main {
 			continue
 		}
+		var bare []string
 		for _, name := range slices.Sorted(maps.Keys(p.exported)) {
 			if !p.exported[name] {
-				in.problem("%s: %s is exported and has no comment", dir, name)
+				bare = append(bare, name)
 			}
+		}
+		if len(bare) > 0 {
+			in.problem("%s: exported without a comment: %s", dir, strings.Join(bare, ", "))
 		}
 	}
 	return in.problems
@@ -393,20 +397,20 @@ func TestHouseFails(t *testing.T) {
 			"sysv/b.go": &fstest.MapFile{Data: []byte("package x\n")},
 		}, ""},
 		{"directive is no comment", one("sysv/a.go", "//go:build linux\npackage x\n"), "no file has a package comment"},
-		{"function", one("sysv/a.go", doc+"func Get() {}\n"), "Get is exported and has no comment"},
+		{"function", one("sysv/a.go", doc+"func Get() {}\n"), "exported without a comment: Get"},
 		{"function with a comment", one("sysv/a.go", doc+"// Get gets.\nfunc Get() {}\n"), ""},
 		{"documented on one platform", fstest.MapFS{
 			"sysv/a.go": &fstest.MapFile{Data: []byte(doc + "// Get gets.\nfunc Get() {}\n")},
 			"sysv/b.go": &fstest.MapFile{Data: []byte("package x\nfunc Get() {}\n")},
 		}, ""},
-		{"method", one("sysv/a.go", doc+"// T is.\ntype T[E any] struct{}\nfunc (t *T[E]) Get() {}\n"), "T.Get is exported"},
+		{"method", one("sysv/a.go", doc+"// T is.\ntype T[E any] struct{}\nfunc (t *T[E]) Get() {}\n"), "exported without a comment: T.Get"},
 		{"method of a hidden type", one("sysv/a.go", doc+"type t struct{}\nfunc (t) Get() {}\n"), ""},
-		{"type", one("sysv/a.go", doc+"type T int\n"), "T is exported"},
-		{"constant", one("sysv/a.go", doc+"const (\n// A is.\nA = 1\n\nB = 2\n)\n"), "B is exported"},
+		{"type", one("sysv/a.go", doc+"type T int\n"), "exported without a comment: T"},
+		{"constant", one("sysv/a.go", doc+"const (\n// A is.\nA = 1\n\nB = 2\n)\n"), "exported without a comment: B"},
 		{"constants in a row", one("sysv/a.go", doc+"const (\n// These are.\nA = 1\nB = 2\nC = 3\n)\n"), ""},
 		{"method of the usual kind", one("sysv/a.go", doc+"// T is.\ntype T struct{}\nfunc (T) Error() string { return \"\" }\n"), ""},
 		{"constants under one comment", one("sysv/a.go", doc+"// Both are.\nconst (\nA = 1\nB = 2 // two\n)\n"), ""},
-		{"variable", one("sysv/a.go", doc+"var V int\n"), "V is exported"},
+		{"variable", one("sysv/a.go", doc+"var V int\n"), "exported without a comment: V"},
 		{"example without comments", one("examples/a/a.go", doc+"func Get() {}\n"), ""},
 		{"test without comments", one("sysv/a_test.go", "package x\nfunc Get() {}\n"), ""},
 	} {
