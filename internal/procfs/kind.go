@@ -16,16 +16,17 @@ type Kind uint8
 
 // The kinds of mappings.
 const (
-	KindAnonymous       Kind = iota // no name: private memory
+	KindAnonymous       Kind = iota // private memory: without a name, or anonymous huge pages
 	KindSpecial                     // [heap], [stack], [vdso], [anon:NAME], and what else is in brackets
 	KindSysV                        // a System V segment, of any page size
 	KindMemfd                       // memfd_create(2)
 	KindSharedAnonymous             // MAP_SHARED|MAP_ANONYMOUS, or /dev/zero mapped shared
+	KindSecret                      // memfd_secret(2)
 	KindFile                        // a file with a path, also unlinked: POSIX objects are here
 	KindOther                       // anon_inode:..., (unreachable) paths and the like
 )
 
-var kindNames = [...]string{"anonymous", "special", "sysv", "memfd", "shared-anonymous", "file", "other"}
+var kindNames = [...]string{"anonymous", "special", "sysv", "memfd", "shared-anonymous", "secret", "file", "other"}
 
 // String returns a word for k, such as "sysv".
 func (k Kind) String() string {
@@ -40,7 +41,8 @@ const (
 	sysvPrefix    = "/SYSV"
 	memfdPrefix   = "/memfd:"
 	zeroPath      = "/dev/zero (deleted)"
-	hugePath      = "/anon_hugepage (deleted)"
+	hugePath      = "/anon_hugepage (deleted)" // MAP_HUGETLB, private or shared
+	secretPath    = "/secretmem (deleted)"
 	anonShmPrefix = "[anon_shmem:"
 )
 
@@ -64,8 +66,16 @@ func (m *Mapping) Kind() Kind {
 	if _, ok := m.Memfd(); ok {
 		return KindMemfd
 	}
-	if string(p) == zeroPath || string(p) == hugePath {
+	switch string(p) {
+	case zeroPath:
 		return KindSharedAnonymous
+	case hugePath:
+		if m.Shared() {
+			return KindSharedAnonymous
+		}
+		return KindAnonymous
+	case secretPath:
+		return KindSecret
 	}
 	return KindFile
 }

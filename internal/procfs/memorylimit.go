@@ -188,12 +188,14 @@ func isDir(name string) bool {
 func memoryLimitsV2(dirs []string) ([]MemoryLimit, error) {
 	var all []MemoryLimit
 	for _, dir := range dirs {
-		m := MemoryLimit{Path: dir, Version: 2}
-		err := memoryValues(dir, map[string]*uint64{
-			"memory.max": &m.Limit, "memory.high": &m.High, "memory.current": &m.Usage,
-		})
+		m := MemoryLimit{Path: dir, Version: 2, High: NoLimit}
+		err := memoryValue(dir, "memory.max", &m.Limit)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the root, or the controller is not enabled here
+		}
+		err = errors.Join(err, memoryValue(dir, "memory.current", &m.Usage))
+		if high := memoryValue(dir, "memory.high", &m.High); !errors.Is(high, fs.ErrNotExist) {
+			err = errors.Join(err, high)
 		}
 		if err != nil {
 			return nil, err
@@ -210,18 +212,17 @@ func memoryLimitsV1(dirs []string) ([]MemoryLimit, error) {
 		// Up to Linux 5.10 a group could be set not to bind those below it.
 		if i > 0 {
 			var hierarchical uint64
-			err := memoryValues(dir, map[string]*uint64{"memory.use_hierarchy": &hierarchical})
+			err := memoryValue(dir, "memory.use_hierarchy", &hierarchical)
 			if err == nil && hierarchical == 0 {
 				break
 			}
 		}
 		m := MemoryLimit{Path: dir, Version: 1, High: NoLimit}
-		err := memoryValues(dir, map[string]*uint64{
-			"memory.limit_in_bytes": &m.Limit, "memory.usage_in_bytes": &m.Usage,
-		})
+		err := memoryValue(dir, "memory.limit_in_bytes", &m.Limit)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		err = errors.Join(err, memoryValue(dir, "memory.usage_in_bytes", &m.Usage))
 		if err != nil {
 			return nil, err
 		}
@@ -233,14 +234,11 @@ func memoryLimitsV1(dirs []string) ([]MemoryLimit, error) {
 	return all, nil
 }
 
-// memoryValues reads the named files in dir.
-func memoryValues(dir string, files map[string]*uint64) error {
-	for name, dst := range files {
-		v, err := parseFile(dir+"/"+name, ParseMemoryValue)
-		if err != nil {
-			return err
-		}
+// memoryValue reads a file in dir that holds one size.
+func memoryValue(dir, name string, dst *uint64) error {
+	v, err := parseFile(dir+"/"+name, ParseMemoryValue)
+	if err == nil {
 		*dst = v
 	}
-	return nil
+	return err
 }

@@ -133,8 +133,10 @@ func Smaps(r io.Reader) iter.Seq2[*Smap, error] {
 					yield(nil, lr.fail(want, got))
 					return
 				}
-				path = append(path[:0], s.Path...)
-				s.Path = path
+				if s.Named() {
+					path = append(path[:0], s.Path...)
+					s.Path = path
+				}
 				open = true
 				continue
 			}
