@@ -56,23 +56,24 @@ func (r Region) WriteAt(p []byte, off int64) (n int, err error) {
 }
 
 // copy copies src to dst, one of which is shared. What memmove did before a
-// fault is not known: it may work from the end. So the part up to the page
-// that failed is copied again.
+// fault is not known, for it may begin at the end: so after a fault the copy
+// is done again, page by page, up to the page that fails.
 func (r Region) copy(dst, src, shared []byte) (n int, err error) {
 	n, fault := r.guardedCopy(dst, src)
 	if fault == nil {
 		return n, nil
 	}
-	page := uintptr(os.Getpagesize())
-	for again := fault; again != nil; {
-		good := again.Addr &^ (page - 1)
-		if good <= address(shared) {
-			return 0, fault
+	page := os.Getpagesize()
+	whole := min(len(dst), len(src))
+	for n = 0; n < whole; {
+		step := min(page-int(address(shared)+uintptr(n))&(page-1), whole-n)
+		if _, again := r.guardedCopy(dst[n:n+step], src[n:n+step]); again != nil {
+			return n, again
 		}
-		m := min(int(good-address(shared)), len(dst), len(src))
-		n, again = r.guardedCopy(dst[:m], src[:m])
+		n += step
 	}
-	return n, fault
+	// Whoever took the pages away has put them back meanwhile.
+	return n, nil
 }
 
 func (r Region) guardedCopy(dst, src []byte) (n int, err *Fault) {

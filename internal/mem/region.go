@@ -84,3 +84,6 @@ type AlignError struct {
 func (e *AlignError) Error() string {
 	return fmt.Sprintf("offset %d is not aligned to %d bytes", e.Off, e.Align)
 }
+
+// Of makes a region of bytes that a mapping call returned.
+func Of(b []byte) Region { return Region{b} }

@@ -1,0 +1,108 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/seed-298b2b26/shm/mapping"
+	"github.com/seed-298b2b26/shm/memfd"
+	"github.com/seed-298b2b26/shm/posix"
+	"github.com/seed-298b2b26/shm/sysv"
+)
+
+var errPermission = fs.ErrPermission
+
+// sysvBacking is an attached System V segment.
+type sysvBacking struct {
+	att *sysv.Attachment
+}
+
+func (b *sysvBacking) size() (int64, error) { return int64(b.att.Len()), nil }
+func (b *sysvBacking) truncatable() bool    { return false }
+func (b *sysvBacking) close() error         { return b.att.Detach() }
+
+func (b *sysvBacking) info() (Info, error) {
+	s, err := sysv.Stat(b.att.ID())
+	if err != nil {
+		return Info{}, err
+	}
+	return sysvInfo(s), nil
+}
+
+// remove marks by identifier, which stays this segment's as long as it is
+// attached.
+func (b *sysvBacking) remove() error { return sysv.Remove(b.att.ID()) }
+
+// posixBacking is an open and mapped POSIX object.
+type posixBacking struct {
+	obj  *posix.Object
+	m    *mapping.Mapping
+	opts *posix.Options
+}
+
+func (b *posixBacking) size() (int64, error) {
+	st, err := b.obj.Stat()
+	return st.Size, err
+}
+
+func (b *posixBacking) truncatable() bool { return true }
+
+func (b *posixBacking) close() error { return errors.Join(b.m.Unmap(), b.obj.Close()) }
+
+func (b *posixBacking) info() (Info, error) {
+	st, err := b.obj.Stat()
+	if err != nil {
+		return Info{}, err
+	}
+	return posixInfo(st), nil
+}
+
+// remove unlinks the name if it still stands for this object. Between the
+// look and the unlink somebody else could put another object there: nothing
+// in the kernel unlinks by inode.
+func (b *posixBacking) remove() error {
+	mine, err := b.obj.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := posix.Stat(b.obj.Name(), b.opts)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %w", ErrRemoved, fs.ErrNotExist)
+		}
+		return err
+	}
+	if named.Dev != mine.Dev || named.Inode != mine.Inode {
+		return fmt.Errorf("%w: the name stands for another object now", ErrRemoved)
+	}
+	return posix.Unlink(b.obj.Name(), b.opts)
+}
+
+// memfdBacking is an open and mapped memfd.
+type memfdBacking struct {
+	file *memfd.File
+	m    *mapping.Mapping
+}
+
+func (b *memfdBacking) size() (int64, error) {
+	st, err := b.file.Stat()
+	return st.Size, err
+}
+
+func (b *memfdBacking) truncatable() bool {
+	seals, err := b.file.Seals()
+	return err != nil || seals&memfd.F_SEAL_SHRINK == 0
+}
+
+func (b *memfdBacking) close() error { return errors.Join(b.m.Unmap(), b.file.Close()) }
+
+func (b *memfdBacking) info() (Info, error) {
+	st, err := b.file.Stat()
+	if err != nil {
+		return Info{}, err
+	}
+	return memfdInfo(st), nil
+}
+
+func (b *memfdBacking) remove() error { return nil }

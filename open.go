@@ -1,0 +1,183 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"syscall"
+
+	"github.com/seed-298b2b26/shm/internal/mem"
+	"github.com/seed-298b2b26/shm/mapping"
+	"github.com/seed-298b2b26/shm/memfd"
+	"github.com/seed-298b2b26/shm/posix"
+	"github.com/seed-298b2b26/shm/sysv"
+)
+
+// Open opens memory that exists, all of it, for reading and writing unless
+// opts.ReadOnly. It never resizes. What does not exist is fs.ErrNotExist, a
+// POSIX object or memfd of size 0 ErrNotReady.
+func Open(address string, opts *Options) (*Segment, error) {
+	a, err := ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	o := opts.orDefault()
+	var s *Segment
+	switch a.Kind {
+	case POSIX:
+		s, err = openPOSIX(a, o)
+	case Memfd:
+		s, err = openMemfd(a, o)
+	default:
+		s, err = openSysV(a, o)
+	}
+	if err != nil {
+		return nil, rename(err, "open", a.String())
+	}
+	return s, nil
+}
+
+func openPOSIX(a Address, o *Options) (*Segment, error) {
+	flags := posix.O_RDWR
+	if o.ReadOnly || o.Private {
+		flags = posix.O_RDONLY
+	}
+	obj, err := posix.Open(a.Name, flags, 0, o.posix())
+	if err != nil {
+		return nil, err
+	}
+	st, err := obj.Stat()
+	if err == nil {
+		err = usableSize(st.Size)
+	}
+	var s *Segment
+	if err == nil {
+		s, err = mapPOSIX(a, obj, st.Size, o)
+	}
+	if err != nil {
+		obj.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// usableSize refuses what cannot be mapped.
+func usableSize(size int64) error {
+	if size == 0 {
+		return &Error{Err: ErrNotReady, Hint: "try again in a moment; if it stays so, its creator died or made it wrong, and it can be removed"}
+	}
+	if size > math.MaxInt {
+		return &Error{Err: fmt.Errorf("%d bytes cannot be mapped: %w", size, syscall.ENOMEM)}
+	}
+	return nil
+}
+
+// mapFD maps a whole object as the options want it.
+func mapFD(fd int, size int64, o *Options) (*mapping.Mapping, error) {
+	prot := mapping.PROT_READ
+	if !o.ReadOnly {
+		prot |= mapping.PROT_WRITE
+	}
+	if o.Private {
+		return mapping.PrivateFile(fd, 0, int(size), prot, nil)
+	}
+	return mapping.SharedFile(fd, 0, int(size), prot, nil)
+}
+
+func mapPOSIX(a Address, obj *posix.Object, size int64, o *Options) (*Segment, error) {
+	m, err := mapFD(obj.FD(), size, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Segment{
+		address: a.String(), region: mem.Of(m.Bytes()), readOnly: o.ReadOnly,
+		backing: &posixBacking{obj: obj, m: m, opts: o.posix()},
+	}, nil
+}
+
+func openMemfd(a Address, o *Options) (*Segment, error) {
+	if a.By != ByDescriptor {
+		return nil, &Error{Kind: string(Memfd), Err: fmt.Errorf("a memfd's name finds nothing: %w", syscall.EINVAL), Hint: "open with memfd:PID/FD"}
+	}
+	flags := posix.O_RDWR
+	if o.ReadOnly || o.Private {
+		flags = posix.O_RDONLY
+	}
+	f, err := memfd.OpenProc(a.PID, a.FD, flags)
+	if err != nil {
+		return nil, err
+	}
+	s, err := FromMemfd(f, o)
+	if err != nil {
+		f.Close()
+	}
+	return s, err
+}
+
+// FromMemfd maps a memfd, such as memfd.Receive gave, and owns it from then
+// on: Close closes it too. On an error it stays the caller's. Of the options
+// ReadOnly and Private count.
+func FromMemfd(f *memfd.File, opts *Options) (*Segment, error) {
+	o := opts.orDefault()
+	address := f.Address()
+	st, err := f.Stat()
+	if err == nil {
+		err = usableSize(st.Size)
+	}
+	var m *mapping.Mapping
+	if err == nil {
+		m, err = mapFD(f.FD(), st.Size, o)
+	}
+	if err != nil {
+		return nil, rename(err, "open", address)
+	}
+	return &Segment{
+		address: address, region: mem.Of(m.Bytes()), readOnly: o.ReadOnly,
+		backing: &memfdBacking{file: f, m: m},
+	}, nil
+}
+
+func openSysV(a Address, o *Options) (*Segment, error) {
+	id, err := findSysV(a)
+	if err != nil {
+		return nil, err
+	}
+	return attachSysV(a, id, o)
+}
+
+// findSysV gives the identifier that an address means now.
+func findSysV(a Address) (sysv.ID, error) {
+	switch a.By {
+	case ByID:
+		return a.ID, nil
+	case ByPrivate:
+		return 0, &Error{Kind: string(SysV), Err: fmt.Errorf("a private segment has no key: %w", syscall.EINVAL), Hint: "open it by its identifier, sysv:id=N"}
+	}
+	key, err := a.key()
+	if err != nil {
+		return 0, err
+	}
+	return sysv.Get(key, 0, 0)
+}
+
+func attachSysV(a Address, id sysv.ID, o *Options) (*Segment, error) {
+	if o.Private {
+		return nil, &Error{Kind: string(SysV), Err: fmt.Errorf("System V segments cannot be mapped privately: %w", errors.ErrUnsupported), Hint: "open it read-only"}
+	}
+	flags := 0
+	if o.ReadOnly {
+		flags = sysv.SHM_RDONLY
+	}
+	att, err := sysv.Attach(id, 0, flags)
+	if err != nil {
+		return nil, notThere(err)
+	}
+	address := a.String()
+	if a.By == ByPrivate {
+		address = id.String()
+	}
+	return &Segment{
+		address: address, region: mem.Of(att.Bytes()), readOnly: o.ReadOnly,
+		backing: &sysvBacking{att},
+	}, nil
+}
