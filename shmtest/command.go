@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -163,6 +164,7 @@ func (c Command) need(t testing.TB) {
 	if len(c.DropCaps) > 0 {
 		NeedCap(t, CapSetPCap)
 	}
+	NeedCap(t, c.KeepCaps...)
 }
 
 // built is a command ready to start.
@@ -183,9 +185,12 @@ func (c Command) build() (*built, error) {
 		if err != nil {
 			return nil, err
 		}
-		env = append(env, envChild+"="+c.Handler)
+		env = append(env, envChild+"="+c.Handler, raceOptions())
 	} else if path == "" {
 		return nil, errors.New("a Command without Handler and Path")
+	}
+	if len(c.KeepCaps) > 0 && c.User == nil {
+		return nil, errors.New("a Command with KeepCaps and without User")
 	}
 	env = append(env, c.Env...)
 
@@ -213,6 +218,12 @@ func (c Command) build() (*built, error) {
 		},
 		reports: needs,
 	}, nil
+}
+
+// raceOptions returns the environment's setting for the race detector without
+// the second that it waits at the end of each process.
+func raceOptions() string {
+	return "GORACE=" + strings.TrimSpace("atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 }
 
 // patience is how long a test that has no deadline waits for anything.

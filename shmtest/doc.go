@@ -61,13 +61,15 @@
 // processes.
 //
 // The parent-death signal reaches a child, not what the child starts, and is
-// lost when the child executes a set-user-ID program. Grandchildren that
-// shall not survive either are started with Start in the child... by the same
-// means, or read their standard input to its end.
+// lost when the child executes a set-user-ID program. Grandchildren have to see
+// to it themselves, for instance by reading an inherited pipe to its end.
 //
-// A child of another user executes the test binary through /proc/self/exe, as
-// the directories of go test are closed to others; it is in the directory of
-// its parent, but may be unable to name or leave and re-enter it.
+// A child of another user gets the test binary by a way that does not lead
+// through the directories of go test, which are closed to others, or a copy if
+// the umask has closed the binary itself. Its working directory is the
+// parent's, though it may not be able to open files there.
+//
+// Children do not add to a coverage profile.
 //
 // While fuzzing (go test -fuzz) the process is not isolated, and workers are
 // not checked.

@@ -24,6 +24,11 @@ func NeedHugePages(t testing.TB, n int) {
 	if info.available() >= n {
 		return
 	}
+	if missing := n - info.available(); missing > info.roomKiB/info.sizeKiB {
+		// Asked all the same, the kernel would push everything else out.
+		t.Skipf("needs %d huge pages of 2 MiB: %d more than are free, and %d MiB of memory are available",
+			n, missing, info.roomKiB>>10)
+	}
 	setSysctl(t, "vm.nr_hugepages", strconv.Itoa(info.total+n-info.available()))
 	if info, err = hugePages(); err != nil {
 		t.Fatalf("shmtest: %v", err)
@@ -33,9 +38,10 @@ func NeedHugePages(t testing.TB, n int) {
 	}
 }
 
-// hugePageInfo is the pool of the default size.
+// hugePageInfo is the pool of the default size, in pages, and the memory that
+// is available without swapping.
 type hugePageInfo struct {
-	sizeKiB, total, free, reserved int
+	sizeKiB, total, free, reserved, roomKiB int
 }
 
 // available: pages are reserved when they are mapped and leave the free ones
@@ -54,6 +60,7 @@ func hugePages() (hugePageInfo, error) {
 		target := map[string]*int{
 			"Hugepagesize": &info.sizeKiB, "HugePages_Total": &info.total,
 			"HugePages_Free": &info.free, "HugePages_Rsvd": &info.reserved,
+			"MemAvailable": &info.roomKiB,
 		}[name]
 		if target == nil {
 			continue

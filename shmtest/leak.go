@@ -7,7 +7,7 @@ import (
 
 // grace is how long what ends by itself, above all processes that are being
 // killed and namespaces that are being taken down, may take to do so.
-const grace = 2 * time.Second
+var grace = 2 * time.Second
 
 // CheckLeaks takes a snapshot now and fails the test if, when it and its later
 // cleanups are over, something has been left behind. Call it first in a test.

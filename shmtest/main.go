@@ -32,13 +32,12 @@ const (
 	envExec = "SHMTEST_EXEC"
 )
 
-// entered is set by Main. Without it a child process would run the tests
+// entered is set by Enter. Without it a child process would run the tests
 // again, which would start children that run the tests again.
 var entered bool
 
 // Main runs the tests of m between two snapshots and returns the exit status
-// for os.Exit. It is called from TestMain and is the first thing there that
-// does anything:
+// for os.Exit. It is called from TestMain, before anything that has an effect:
 //
 //	func TestMain(m *testing.M) { os.Exit(shmtest.Main(m)) }
 //
@@ -55,31 +54,55 @@ var entered bool
 // In a process that Start or Command.Start made, Main runs the handler and
 // does not return.
 func Main(m TestingM) int {
+	Enter()
+	if flagSet("test.fuzzworker") || flagSet("test.list") {
+		// It is the fuzz workers' coordinator that is checked.
+		return m.Run()
+	}
+	return runChecked(m)
+}
+
+// Enter is the first part of Main: it runs the handler of a child process, and
+// isolates others. It is for a TestMain in which something else has to come
+// before the tests but after that, and does nothing when it is called again.
+// With testscript, whose commands are the test binary under another name and
+// shall stay where they are:
+//
+//	type checked struct{ m *testing.M }
+//
+//	func (c checked) Run() int { return shmtest.Main(c.m) }
+//
+//	func TestMain(m *testing.M) {
+//		if commands[filepath.Base(os.Args[0])] == nil {
+//			shmtest.Enter()
+//		}
+//		testscript.Main(checked{m}, commands)
+//	}
+func Enter() {
+	if entered {
+		return
+	}
 	entered = true
 	if spec, ok := os.LookupEnv(envSetup); ok {
-		return setUp(spec)
+		os.Exit(setUp(spec))
 	}
 	if name, ok := os.LookupEnv(envChild); ok {
-		return runHandler(name)
+		os.Exit(runHandler(name))
 	}
 	if !flag.Parsed() {
 		flag.Parse()
 	}
-	switch {
-	case flagSet("test.fuzzworker"), flagSet("test.list"):
-		// A fuzz worker talks to its coordinator on descriptors 3 to 5 and
-		// shares memory with it, and it is the coordinator that is checked.
-		return m.Run()
-	case flagSet("test.fuzz"):
-	default:
-		if os.Getenv(envIsolated) == "" {
-			if err := isolate(); err != nil {
-				notIsolated = err
-				os.Setenv(envIsolated, "0")
-			}
+	// A fuzz worker talks to its coordinator on the descriptors 3 to 5 and
+	// shares memory with it, and both are better left alone.
+	if flagSet("test.fuzz") || flagSet("test.fuzzworker") || flagSet("test.list") {
+		return
+	}
+	if os.Getenv(envIsolated) == "" {
+		if err := isolate(); err != nil {
+			notIsolated = err
+			os.Setenv(envIsolated, "0")
 		}
 	}
-	return runChecked(m)
 }
 
 // runChecked runs the tests between two snapshots.

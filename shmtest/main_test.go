@@ -7,49 +7,46 @@ import (
 	"github.com/seed-298b2b26/shm/shmtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(shmtest.Main(m)) }
+// theM is for the handler "tests", which runs this package's tests in a child.
+var theM *testing.M
 
+func TestMain(m *testing.M) {
+	theM = m
+	os.Exit(shmtest.Main(m))
+}
+
+// envInner names what TestInner is to do.
+const envInner = "SHMTEST_INNER"
+
+// inner are the tests that a child runs, by the name that envInner has.
+var inner = map[string]func(t *testing.T){}
+
+// TestInner is what the tests of this package make a test binary of their own
+// run, to see what Main makes of it.
+func TestInner(t *testing.T) {
+	do := inner[os.Getenv(envInner)]
+	if do == nil {
+		t.SkipNow()
+	}
+	do(t)
+}
+
+// The handler "tests" is a test binary from its very start, with its arguments
+// as the flags.
 func init() {
-	shmtest.Handle("echo", func(c *shmtest.Child) {
-		c.Send("ready")
-		for {
-			line, ok := c.Recv()
-			if !ok {
-				return
-			}
-			c.Send(line)
-		}
-	})
-	shmtest.Handle("id", func(c *shmtest.Child) {
-		c.Send("uid %d gid %d", os.Getuid(), os.Getgid())
+	shmtest.Handle("tests", func(c *shmtest.Child) {
+		os.Args = append(os.Args[:1], c.Args...)
+		os.Exit(shmtest.Again(theM))
 	})
 }
 
-func TestEcho(t *testing.T) {
-	shmtest.CheckLeaks(t)
-	p := shmtest.Start(t, "echo")
-	p.Expect("ready")
-	p.Send("hello %d", 1)
-	p.Expect("hello 1")
-	p.Stop()
-	p.Cont()
-	p.Send("x")
-	p.Expect("x")
-	p.Wait()
-}
-
-func TestOther(t *testing.T) {
-	shmtest.CheckLeaks(t)
-	p := shmtest.Command{Handler: "id", User: shmtest.Other(t)}.Start(t)
-	p.Expect("uid 65534 gid 65534")
-	p.Wait()
-}
-
-func TestIsolated(t *testing.T) {
-	shmtest.NeedIsolation(t)
-	t.Log(os.ReadDir("/dev/shm"))
-	t.Log(shmtest.Name(t), shmtest.Key(t), shmtest.Dir(t))
-	shmtest.NeedHugePages(t, 4)
-	s, err := shmtest.Take()
-	t.Logf("%v %+v", err, s)
+// testBinary returns the command that runs the named inner test. What isolated
+// is, "" for not yet known, is said in the environment.
+func testBinary(name, isolated string, flags ...string) shmtest.Command {
+	env := []string{envInner + "=" + name, "SHMTEST_ISOLATED=" + isolated}
+	return shmtest.Command{
+		Handler: "tests",
+		Args:    append([]string{"-test.run=^TestInner$"}, flags...),
+		Env:     env,
+	}
 }

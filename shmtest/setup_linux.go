@@ -32,57 +32,66 @@ func setUp(spec string) int {
 	syscall.CloseOnExec(s.Report)
 	// All of it is about this thread, which becomes the process.
 	runtime.LockOSThread()
-	need, err := s.run()
-	refused := refusal{Need: need, Err: err.Error()}
-	for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC} {
-		refused.Skip = refused.Skip || errors.Is(err, errno)
-	}
-	text, _ := json.Marshal(refused)
+	text, _ := json.Marshal(s.run())
 	syscall.Write(s.Report, text)
 	return 2
 }
 
-// run returns what could not be had, and why.
-func (s *setup) run() (need string, err error) {
+// refuse makes a refusal. It is the system that does not let us, and no
+// mistake of the test's, if the error is EPERM, ENOSYS or one of more.
+func refuse(need string, err error, more ...syscall.Errno) refusal {
+	r := refusal{Need: need, Err: err.Error()}
+	for _, errno := range append(more, syscall.EPERM, syscall.ENOSYS) {
+		r.Skip = r.Skip || errors.Is(err, errno)
+	}
+	return r
+}
+
+// run returns only when something could not be had.
+func (s *setup) run() refusal {
 	parent := os.Getppid()
+	// EINVAL: the kernel was built without such namespaces; ENOSPC: there
+	// are too many.
 	if s.OwnIPC {
 		if err := syscall.Unshare(syscall.CLONE_NEWIPC); err != nil {
-			return "an IPC namespace of its own", os.NewSyscallError("unshare", err)
+			return refuse("an IPC namespace of its own", os.NewSyscallError("unshare", err), syscall.EINVAL, syscall.ENOSPC)
 		}
 	}
 	if s.OwnShm {
 		if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
-			return "a mount namespace of its own", os.NewSyscallError("unshare", err)
+			return refuse("a mount namespace of its own", os.NewSyscallError("unshare", err), syscall.EINVAL, syscall.ENOSPC)
 		}
 		if err := mountShm(s.ShmSize); err != nil {
-			return "a tmpfs on " + ShmMount, err
+			return refuse("a tmpfs on "+ShmMount, err, syscall.EACCES, syscall.ENODEV, syscall.ENOENT)
 		}
 	}
 	for _, r := range s.Rlimits {
 		limit := syscall.Rlimit{Cur: r.Cur, Max: r.Max}
 		if err := syscall.Setrlimit(r.Resource, &limit); err != nil {
-			return fmt.Sprintf("resource limit %d at %d, %d", r.Resource, r.Cur, r.Max), os.NewSyscallError("setrlimit", err)
+			need := fmt.Sprintf("resource limit %d at %d, %d", r.Resource, r.Cur, r.Max)
+			return refuse(need, os.NewSyscallError("setrlimit", err))
 		}
 	}
 	// Opened while we may, for a user who may execute the program but not
 	// walk to it.
 	program, err := s.open()
 	if err != nil {
-		return "the program", err
+		return refuse("the program", err)
 	}
 	for _, c := range s.DropCaps {
 		if err := prctl(prCapBSetDrop, uintptr(c), 0); err != nil {
-			return "to do without " + c.String(), err
+			return refuse("to do without "+c.String(), err)
 		}
 	}
 	if s.User != nil {
 		if err := s.become(); err != nil {
-			return fmt.Sprintf("to be uid %d, gid %d", s.User.UID, s.User.GID), err
+			// EINVAL: this user namespace does not know the id.
+			return refuse(fmt.Sprintf("to be uid %d, gid %d", s.User.UID, s.User.GID), err, syscall.EINVAL)
 		}
 	}
 	// A change of identity disarms it.
 	if err := prctl(prSetPDeathSig, uintptr(syscall.SIGKILL), 0); err != nil {
-		return "to die with the parent", err
+		return refuse("to die with the parent", err)
 	}
 	if os.Getppid() != parent {
 		os.Exit(2)
@@ -91,7 +100,7 @@ func (s *setup) run() (need string, err error) {
 	if program >= 0 && errors.Is(err, syscall.EACCES) {
 		err = syscall.Exec(fmt.Sprintf("/proc/self/fd/%d", program), s.Argv, os.Environ())
 	}
-	return "to execute " + s.Path, os.NewSyscallError("execve", err)
+	return refusal{Need: "to execute " + s.Path, Err: os.NewSyscallError("execve", err).Error()}
 }
 
 // become changes this thread's identity, and no more than this thread's:

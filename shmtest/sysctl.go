@@ -91,7 +91,7 @@ func startRestorer(t testing.TB, lock *os.File, path, value string) {
 		t.Fatalf("shmtest: %v", err)
 	}
 	cmd := &exec.Cmd{
-		Path: argv0, Args: argv, Env: append(environWithout(envChild, envSetup), envChild+"="+restorer),
+		Path: argv0, Args: argv, Env: append(environWithout(envChild, envSetup), envChild+"="+restorer, raceOptions()),
 		// Standard output and error of ours would keep go test waiting.
 		Stdin: in, Stdout: done, Stderr: out,
 		ExtraFiles: []*os.File{lock}, SysProcAttr: loneAttr(),
