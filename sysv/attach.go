@@ -3,6 +3,7 @@ package sysv
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -22,71 +23,83 @@ type Attachment struct {
 
 // Attach is shmat(2). addr 0 lets the kernel choose the place; another addr
 // must be a multiple of the page size, unless SHM_RND in flags rounds it
-// down, and nothing may be mapped there, unless SHM_REMAP replaces it.
+// down, and nothing may be mapped there, unless SHM_REMAP replaces it. (An
+// Attachment that was replaced must not be detached any more: that would
+// detach what took its place.) An address that rounds down to 0 is refused
+// even where the kernel would allow it: Go can have no memory there.
 //
 // Finding out the segment's size needs no permission beyond shmat's: where
 // IPC_STAT is refused (as sandboxes do), the size is that of the mapping,
 // which is rounded up to whole pages.
 func Attach(id ID, addr uintptr, flags int) (*Attachment, error) {
+	if addr != 0 && roundDown(addr) == 0 && flags&(SHM_RND|SHM_REMAP) == SHM_RND {
+		return nil, attachError(id, addr, flags, syscall.EINVAL)
+	}
 	p, err := sys.Shmat(int(id), addr, flags)
 	if err != nil {
 		return nil, attachError(id, addr, flags, err)
 	}
 	// The size is asked for afterwards: an attached segment cannot go away,
 	// even when it is removed meanwhile.
-	n, err := attachedSize(id, p)
-	if err != nil {
+	var ds sys.ShmidDs
+	n := 0
+	if err = stat(id, &ds); err == nil {
+		n = int(ds.Segsz)
+	} else if n, err = mappedSize(p); err != nil {
 		sys.Shmdt(p)
 		return nil, &sys.Error{Op: "shmat", Kind: "sysv", Name: id.String(), Err: fmt.Errorf("cannot find out the size: %w", err)}
 	}
 	return &Attachment{id: id, region: mem.At(p, n)}, nil
 }
 
-func attachedSize(id ID, addr uintptr) (int, error) {
-	var ds sys.ShmidDs
-	_, err := sys.ShmctlDs(int(id), sys.IPC_STAT, &ds)
-	if err != nil {
-		got, e := sys.ShmctlDs(id.Index(), sys.SHM_STAT_ANY, &ds)
-		if e == nil && got != int(id) {
-			e = syscall.EINVAL
-		}
-		err = e
-	}
-	if err == nil {
-		return int(ds.Segsz), nil
-	}
-	for m, e := range procfs.Root("/proc").Maps(os.Getpid()) {
-		if e != nil {
-			return 0, errors.Join(err, e)
+// roundDown is what SHM_RND does: SHMLBA is the page size on the machines
+// that this module supports.
+func roundDown(addr uintptr) uintptr { return addr &^ (uintptr(os.Getpagesize()) - 1) }
+
+// mappedSize gives the length of the mapping that starts at addr. It is not
+// merged with another: every attachment is a file of its own to the kernel.
+func mappedSize(addr uintptr) (int, error) {
+	for m, err := range procfs.Root("/proc").Maps(procfs.Self) {
+		if err != nil {
+			return 0, err
 		}
 		if m.Start == uint64(addr) {
-			return int(m.End - m.Start), nil
+			return int(m.Size()), nil
 		}
 	}
-	return 0, err
+	return 0, fmt.Errorf("/proc/self/maps does not show the mapping at %#x: %w", addr, fs.ErrNotExist)
 }
 
+// attachError says in words which of an errno's causes it was, where that can
+// be found out.
 func attachError(id ID, addr uintptr, flags int, err error) error {
 	e := &sys.Error{Op: "shmat", Kind: "sysv", Name: id.String(), Err: err}
-	page := uintptr(os.Getpagesize())
 	switch {
-	case errors.Is(err, syscall.EINVAL):
-		_, statErr := Stat(id)
+	case errors.Is(err, syscall.EINVAL) || errors.Is(err, sys.EIDRM):
 		switch {
-		case errors.Is(statErr, syscall.EINVAL) || errors.Is(statErr, sys.EIDRM):
-			e.Err = fmt.Errorf("no segment has this identifier: %w", err)
-			e.Hint = "it may have been removed; identifiers are those of this IPC namespace"
-		case addr%page != 0 && flags&SHM_RND == 0:
+		case missing(id):
+			e.Err, e.Hint = noSegment{"identifier", err}, missingHint
+		case addr != roundDown(addr) && flags&SHM_RND == 0:
 			e.Err = fmt.Errorf("address %#x is not a multiple of the page size: %w", addr, err)
 			e.Hint = "SHM_RND rounds it down"
-		case addr == 0 && flags&SHM_REMAP != 0 || addr < page && flags&SHM_RND != 0:
+		case flags&SHM_REMAP != 0 && roundDown(addr) == 0:
 			e.Err = fmt.Errorf("SHM_REMAP needs an address: %w", err)
+		case addr != 0 && roundDown(addr) == 0:
+			e.Err = fmt.Errorf("address %#x rounds down to 0, where no memory can be: %w", addr, err)
 		case addr != 0 && flags&SHM_REMAP == 0:
-			e.Err = fmt.Errorf("something is mapped at address %#x: %w", addr, err)
+			e.Err = fmt.Errorf("something is mapped in the range at address %#x: %w", addr, err)
 			e.Hint = "SHM_REMAP replaces it; address 0 lets the kernel choose"
 		}
 	case errors.Is(err, syscall.EACCES):
-		e.Hint = "the segment's mode must grant read, and without SHM_RDONLY write, to this user"
+		e.Hint = "the segment's mode must grant this user read, without SHM_RDONLY write, and with SHM_EXEC execute"
+	case errors.Is(err, syscall.EPERM) && addr != 0:
+		e.Hint = "low addresses need CAP_SYS_RAWIO (sysctl vm.mmap_min_addr); address 0 lets the kernel choose"
+	case errors.Is(err, syscall.ENOMEM) && addr != 0:
+		e.Err = fmt.Errorf("the address space has no room for it at address %#x: %w", addr, err)
+		e.Hint = "address 0 lets the kernel choose"
+	case errors.Is(err, syscall.ENOMEM):
+		e.Err = fmt.Errorf("the address space has no room for it: %w", err)
+		e.Hint = "RLIMIT_AS (ulimit -v) and the sysctl vm.max_map_count bound it"
 	}
 	return e
 }
@@ -111,16 +124,25 @@ func (a *Attachment) Detach() error {
 		return nil
 	}
 	if err := sys.Shmdt(a.region.Addr()); err != nil {
-		return &sys.Error{Op: "shmdt", Kind: "sysv", Name: a.id.String(), Err: err}
+		return detachError(a.id.String(), a.region.Addr(), err)
 	}
 	return nil
 }
 
 // Detach is shmdt(2): it detaches the segment that is attached at addr,
-// which must be exactly where an attachment starts.
+// which must be exactly where an attachment starts. Parts of the attachment
+// that were unmapped or protected separately go with it.
 func Detach(addr uintptr) error {
 	if err := sys.Shmdt(addr); err != nil {
-		return &sys.Error{Op: "shmdt", Kind: "sysv", Name: fmt.Sprintf("address %#x", addr), Err: err}
+		return detachError(fmt.Sprintf("address %#x", addr), addr, err)
 	}
 	return nil
+}
+
+func detachError(name string, addr uintptr, err error) error {
+	e := &sys.Error{Op: "shmdt", Kind: "sysv", Name: name, Err: err}
+	if errors.Is(err, syscall.EINVAL) {
+		e.Err = fmt.Errorf("no attachment starts at address %#x: %w", addr, err)
+	}
+	return e
 }

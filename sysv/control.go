@@ -3,6 +3,7 @@ package sysv
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/sys"
@@ -18,8 +19,9 @@ func Stat(id ID) (Segment, error) {
 }
 
 // StatIndex is shmctl(2) with SHM_STAT: the segment at an index of the
-// kernel's table, from 0 to Usage.Highest. A free index is EINVAL. It needs
-// read permission.
+// kernel's table, from 0 to Limits.Highest. A free index is EINVAL, and so
+// fs.ErrNotExist. A whole ID does for its index, whatever its sequence number.
+// It needs read permission.
 func StatIndex(index int) (Segment, error) { return statIndex("SHM_STAT", sys.SHM_STAT, index) }
 
 // StatAny is StatIndex without the permission check (SHM_STAT_ANY, Linux
@@ -30,7 +32,14 @@ func statIndex(name string, cmd, index int) (Segment, error) {
 	var ds sys.ShmidDs
 	id, err := sys.ShmctlDs(index, cmd, &ds)
 	if err != nil {
-		return Segment{}, &sys.Error{Op: "shmctl " + name, Kind: "sysv", Name: fmt.Sprintf("index %d", index), Err: err}
+		e := &sys.Error{Op: "shmctl " + name, Kind: "sysv", Name: fmt.Sprintf("index %d", index), Err: err}
+		switch {
+		case errors.Is(err, syscall.EINVAL):
+			e.Err = noSegment{"index", err}
+		case errors.Is(err, syscall.EACCES):
+			e.Hint = "SHM_STAT_ANY (StatAny) and /proc/sysvipc/shm need no permission"
+		}
+		return Segment{}, e
 	}
 	return fromDs(ID(id), &ds), nil
 }
@@ -41,7 +50,12 @@ func statIndex(name string, cmd, index int) (Segment, error) {
 func Set(id ID, uid, gid, mode uint32) error {
 	ds := sys.ShmidDs{Perm: sys.IpcPerm{UID: uid, GID: gid, Mode: mode}}
 	if _, err := sys.ShmctlDs(int(id), sys.IPC_SET, &ds); err != nil {
-		return controlError("IPC_SET", id, err)
+		err = controlError("IPC_SET", id, err)
+		if e, ok := err.(*sys.Error); ok && e.Err == error(syscall.EINVAL) {
+			e.Err = fmt.Errorf("user %d or group %d cannot be an owner: %w", uid, gid, e.Err)
+			e.Hint = "owner, group and mode are set together: pass the present ones to keep them"
+		}
+		return err
 	}
 	return nil
 }
@@ -52,7 +66,9 @@ func Set(id ID, uid, gid, mode uint32) error {
 func Remove(id ID) error { return Ctl(id, sys.IPC_RMID) }
 
 // Lock is shmctl(2) with SHM_LOCK: pages that are or come into memory stay
-// there. RLIMIT_MEMLOCK of the caller bounds it.
+// there, until Unlock. Only the owner and the creator, within RLIMIT_MEMLOCK,
+// or CAP_IPC_LOCK may do it. On a segment of huge pages, which are always in
+// memory, it does nothing.
 func Lock(id ID) error { return Ctl(id, sys.SHM_LOCK) }
 
 // Unlock is shmctl(2) with SHM_UNLOCK.
@@ -78,17 +94,61 @@ func cmdName(cmd int) string {
 	return fmt.Sprintf("command %d", cmd)
 }
 
+// controlError says in words which of an errno's causes it was, where that
+// can be found out.
 func controlError(cmd string, id ID, err error) error {
 	e := &sys.Error{Op: "shmctl " + cmd, Kind: "sysv", Name: id.String(), Err: err}
+	locks := cmd == "SHM_LOCK" || cmd == "SHM_UNLOCK"
 	switch {
-	case errors.Is(err, syscall.EINVAL) && cmd != "IPC_SET":
-		e.Hint = "no segment has this identifier in this IPC namespace; it may have been removed"
+	case errors.Is(err, syscall.EINVAL) || errors.Is(err, sys.EIDRM):
+		// The segment may be there: a wrong command or owner is EINVAL too.
+		if missing(id) {
+			e.Err, e.Hint = noSegment{"identifier", err}, missingHint
+		}
+	case errors.Is(err, syscall.EPERM) && locks:
+		e.Hint = "only the segment's owner, its creator and CAP_IPC_LOCK may do this; RLIMIT_MEMLOCK (ulimit -l) must not be 0"
 	case errors.Is(err, syscall.EPERM):
 		e.Hint = "only the segment's owner, its creator and the administrator may do this"
 	case errors.Is(err, syscall.EACCES):
 		e.Hint = "the segment's mode does not let this user read it"
-	case errors.Is(err, syscall.ENOMEM):
-		e.Hint = "RLIMIT_MEMLOCK (ulimit -l) is too small"
+	case errors.Is(err, syscall.ENOMEM) && locks:
+		e.Err = fmt.Errorf("the segment is larger than what this user may still lock: %w", err)
+		e.Hint = "raise RLIMIT_MEMLOCK (ulimit -l)"
 	}
 	return e
 }
+
+// stat fills ds whatever the segment's mode lets the caller do, where the
+// kernel has SHM_STAT_ANY.
+func stat(id ID, ds *sys.ShmidDs) error {
+	_, err := sys.ShmctlDs(int(id), sys.IPC_STAT, ds)
+	if errors.Is(err, syscall.EACCES) {
+		// It takes the index alone: another segment may have the same, or,
+		// on kernels with larger tables, the index may be another.
+		if got, err := sys.ShmctlDs(id.Index(), sys.SHM_STAT_ANY, ds); err == nil && got == int(id) {
+			return nil
+		}
+	}
+	return err
+}
+
+// missing reports whether no segment has the identifier.
+func missing(id ID) bool {
+	var ds sys.ShmidDs
+	_, err := sys.ShmctlDs(int(id), sys.IPC_STAT, &ds)
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, sys.EIDRM)
+}
+
+const missingHint = "it may have been removed; identifiers are those of this IPC namespace"
+
+// noSegment is the errno for an identifier or index that no segment has,
+// EINVAL most often. That alone would look like any wrong argument, so it is
+// fs.ErrNotExist besides.
+type noSegment struct {
+	what  string // "identifier", "index"
+	errno error
+}
+
+func (e noSegment) Error() string        { return "no segment has this " + e.what + ": " + e.errno.Error() }
+func (e noSegment) Unwrap() error        { return e.errno }
+func (e noSegment) Is(target error) bool { return target == fs.ErrNotExist }

@@ -68,7 +68,11 @@ func ReadTable() ([]Segment, error) {
 			// A free slot, or a kernel without the command: only the older
 			// command can tell.
 			if s, err = StatIndex(i); err == nil {
-				stat = StatIndex
+				if again, err := StatAny(i); err == nil {
+					s = again // created in between
+				} else {
+					stat = StatIndex
+				}
 			}
 		}
 		switch {

@@ -13,7 +13,8 @@
 //   - Attach demands no more permission than shmat(2) does.
 //   - Sizes past 4 GiB work everywhere.
 //   - Every error is a *shm.Error that names the segment and unwraps to the
-//     errno; errors.Is(err, fs.ErrNotExist) holds for EIDRM too.
+//     errno; errors.Is(err, fs.ErrNotExist) holds for EIDRM too, and for the
+//     EINVAL by which the kernel says that an ID is nobody's.
 //
 // # Limits
 //
@@ -28,7 +29,7 @@ package sysv
 import (
 	"errors"
 	"fmt"
-	"math"
+	"math/bits"
 	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/sys"
@@ -93,24 +94,25 @@ func getError(key Key, size int64, flags int, err error) error {
 	e := &sys.Error{Op: "shmget", Kind: "sysv", Name: key.String(), Err: err}
 	switch {
 	case errors.Is(err, syscall.EINVAL):
-		if key != IPC_PRIVATE {
-			if id, err2 := sys.Shmget(int32(key), 0, 0); err2 == nil {
-				if s, err2 := Stat(ID(id)); err2 == nil && uint64(s.Size) < uint64(size) {
-					e.Err = fmt.Errorf("the segment has %d bytes and %d were asked for: %w", s.Size, uint64(size), err)
-					e.Hint = "a segment cannot be resized: ask for its size or less, or remove it and create it anew"
-					return e
-				}
-			}
+		if size < 0 {
+			e.Err = fmt.Errorf("%d is no size: %w", size, err)
+			return e
+		}
+		if has, ok := existingSize(key); ok && uint64(size) > has {
+			e.Err = fmt.Errorf("the segment has %d bytes and %d were asked for: %w", has, size, err)
+			e.Hint = "a segment cannot be resized: ask for its size or less, or remove it and create it anew"
+			return e
 		}
 		lim, err2 := GetLimits()
 		switch {
-		case size < 0:
-			e.Err = fmt.Errorf("%d is no size: %w", size, err)
 		case size == 0:
 			e.Err = fmt.Errorf("a new segment needs a size of at least 1 byte: %w", err)
 		case err2 == nil && uint64(size) > lim.Max:
 			e.Err = fmt.Errorf("%d bytes are more than the limit of %d: %w", size, lim.Max, err)
 			e.Hint = "raise the sysctl kernel.shmmax, or use POSIX shared memory"
+		case flags&SHM_HUGETLB != 0:
+			e.Err = fmt.Errorf("the kernel has no huge pages of this size: %w", err)
+			e.Hint = "the directories of /sys/kernel/mm/hugepages show the sizes that there are"
 		}
 	case errors.Is(err, syscall.ENOSPC):
 		if u, err2 := GetUsage(); err2 == nil {
@@ -125,6 +127,8 @@ func getError(key Key, size int64, flags int, err error) error {
 	case errors.Is(err, syscall.ENOMEM) && flags&SHM_HUGETLB != 0:
 		e.Err = fmt.Errorf("not enough free huge pages: %w", err)
 		e.Hint = "reserve some with the sysctl vm.nr_hugepages, or leave SHM_HUGETLB out"
+	case errors.Is(err, syscall.ENOMEM):
+		e.Hint = "the kernel will not promise that much memory (sysctl vm.overcommit_memory); with SHM_NORESERVE it need not"
 	case errors.Is(err, syscall.EPERM) && flags&SHM_HUGETLB != 0:
 		e.Hint = "huge pages need CAP_IPC_LOCK or membership in the group of the sysctl vm.hugetlb_shm_group"
 	case errors.Is(err, syscall.EACCES):
@@ -137,14 +141,29 @@ func getError(key Key, size int64, flags int, err error) error {
 	return e
 }
 
+// existingSize gives the size of the segment that has the key, if one has.
+func existingSize(key Key) (uint64, bool) {
+	if key == IPC_PRIVATE {
+		return 0, false
+	}
+	id, err := sys.Shmget(int32(key), 0, 0)
+	if err != nil {
+		return 0, false
+	}
+	var ds sys.ShmidDs
+	err = stat(ID(id), &ds)
+	return ds.Segsz, err == nil
+}
+
 // HugeSize gives the flags that ask Get for huge pages of size bytes, a
-// power of two; 0 means the default size.
+// power of two; 0 means the default size. Which sizes there are depends on
+// the machine: Get answers EINVAL for others.
 func HugeSize(size int64) (flags int, err error) {
 	if size == 0 {
 		return SHM_HUGETLB, nil
 	}
-	if size < 0 || size&(size-1) != 0 {
+	if size < 2 || size&(size-1) != 0 { // 1 would be encoded as the default
 		return 0, &sys.Error{Op: "shmget", Kind: "sysv", Err: fmt.Errorf("%d is no page size: it must be a power of two: %w", size, syscall.EINVAL)}
 	}
-	return SHM_HUGETLB | int(math.Log2(float64(size)))<<sys.HUGE_SHIFT, nil
+	return SHM_HUGETLB | bits.TrailingZeros64(uint64(size))<<sys.HUGE_SHIFT, nil
 }
