@@ -12,7 +12,8 @@ type Options struct {
 	// Addr is the address wished for. By itself it is a hint. With Fixed
 	// the mapping is exactly there and replaces what is mapped there, Go's
 	// own memory included; with NoReplace it is exactly there or fails with
-	// EEXIST.
+	// EEXIST. A Mapping that was replaced does not know it: whoever uses
+	// Fixed inside of another Mapping unmaps one of the two, not both.
 	Addr      uintptr
 	Fixed     bool
 	NoReplace bool

@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
@@ -71,23 +72,29 @@ const (
 // Mmap is mmap(2) as the manual page has it. fd is ignored with
 // MAP_ANONYMOUS, and may be closed afterwards. MAP_SHARED|MAP_PRIVATE is not
 // both but, by accident of numbers, MAP_SHARED_VALIDATE; the functions for
-// the four kinds leave no room for that mistake.
+// the four kinds leave no room for that mistake. MAP_FIXED at address 0 is
+// refused with EPERM, for root too: Go takes that address for nil.
 func Mmap(addr uintptr, length int, prot, flags, fd int, offset int64) (*Mapping, error) {
+	if addr == 0 && flags&(MAP_FIXED|MAP_FIXED_NOREPLACE) != 0 {
+		return nil, mmapError(addr, length, prot, flags, fd, offset, errNull)
+	}
 	p, err := sys.Mmap(addr, uintptr(length), prot, flags, fd, offset)
 	if err != nil {
 		return nil, mmapError(addr, length, prot, flags, fd, offset, err)
 	}
-	granule := os.Getpagesize()
-	if flags&MAP_ANONYMOUS == 0 || flags&MAP_HUGETLB != 0 {
-		granule = hugeGranule(flags, fd, granule)
-	}
-	return newMapping(p, length, granule), nil
+	return newMapping(p, length, hugeGranule(flags, fd, os.Getpagesize())), nil
 }
+
+// errNull answers who wants memory at address 0.
+var errNull = fmt.Errorf("a Go program cannot have memory at address 0: %w", syscall.EPERM)
 
 // hugeGranule gives the size in which the kernel maps and unmaps here: that
 // of the file system's huge pages or of the size in flags, else page.
 func hugeGranule(flags, fd, page int) int {
 	if flags&MAP_ANONYMOUS != 0 {
+		if flags&MAP_HUGETLB == 0 {
+			return page
+		}
 		if log := flags >> sys.HUGE_SHIFT & 0x3f; log != 0 {
 			return 1 << log
 		}
@@ -107,8 +114,8 @@ func defaultHugePage(page int) int {
 		return page
 	}
 	var kib int
-	if i := indexAfter(b, "Hugepagesize:"); i >= 0 {
-		fmt.Sscan(string(b[i:]), &kib)
+	if _, rest, ok := strings.Cut(string(b), "Hugepagesize:"); ok {
+		fmt.Sscan(rest, &kib)
 	}
 	return max(kib<<10, page)
 }
@@ -121,11 +128,13 @@ func mmapError(addr uintptr, length, prot, flags, fd int, offset int64, err erro
 	e := &sys.Error{Op: "mmap", Kind: "mapping", Name: what, Err: err}
 	say := func(reason string) { e.Err = fmt.Errorf("%s: %w", reason, err) }
 	page := uintptr(os.Getpagesize())
+	granule := hugeGranule(flags, fd, int(page))
 	switch {
+	case length <= 0 && (errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOMEM)):
+		// The kernel takes a negative length for one that is much too large.
+		say("the length must be at least 1")
 	case errors.Is(err, syscall.EINVAL):
 		switch {
-		case length <= 0:
-			say("the length must be at least 1")
 		case flags&0x0f == 0:
 			say("one of MAP_SHARED and MAP_PRIVATE is needed")
 		case uint64(offset)%uint64(page) != 0:
@@ -133,13 +142,15 @@ func mmapError(addr uintptr, length, prot, flags, fd int, offset int64, err erro
 			e.Hint = fmt.Sprintf("map from a multiple of %d on and skip the rest", page)
 		case flags&(MAP_FIXED|MAP_FIXED_NOREPLACE) != 0 && addr%page != 0:
 			say("the address is not a multiple of the page size")
+		case flags&MAP_ANONYMOUS == 0 && offset%int64(granule) != 0:
+			say(fmt.Sprintf("the offset is not a multiple of the file's huge page size, %d", granule))
 		case flags&MAP_HUGETLB != 0:
 			say("no huge pages of this size here")
 		}
 	case errors.Is(err, syscall.EACCES):
 		say("the descriptor's access mode does not allow it")
 		e.Hint = "every mapping needs a readable descriptor, a shared one with PROT_WRITE an O_RDWR one"
-	case errors.Is(err, syscall.ENOMEM) && flags&MAP_HUGETLB != 0:
+	case errors.Is(err, syscall.ENOMEM) && granule != int(page):
 		say("not enough free huge pages")
 		e.Hint = "reserve some with the sysctl vm.nr_hugepages"
 	case errors.Is(err, syscall.ENOMEM):
@@ -151,6 +162,11 @@ func mmapError(addr uintptr, length, prot, flags, fd int, offset int64, err erro
 		say(fmt.Sprintf("something is mapped at %#x", addr))
 	case errors.Is(err, syscall.ENODEV):
 		say("what the descriptor stands for cannot be mapped")
+	case errors.Is(err, syscall.EBADF):
+		say("the descriptor is not open, or was opened with O_PATH")
+	case errors.Is(err, syscall.EOVERFLOW):
+		say("no file reaches so far")
+	case err == errNull:
 	case errors.Is(err, syscall.EPERM):
 		say("a seal, a noexec mount or the lowest allowed address forbids it")
 	case errors.Is(err, syscall.EOPNOTSUPP):
@@ -175,13 +191,4 @@ func roundUp(n, granule int) int {
 		return n
 	}
 	return (n + granule - 1) &^ (granule - 1)
-}
-
-func indexAfter(b []byte, s string) int {
-	for i := 0; i+len(s) <= len(b); i++ {
-		if string(b[i:i+len(s)]) == s {
-			return i + len(s)
-		}
-	}
-	return -1
 }

@@ -118,16 +118,36 @@ func (m *Mapping) call(op string, offset, length int, f func(addr, n uintptr) er
 
 // Remap is mremap(2): it gives the whole mapping another length, with
 // MREMAP_MAYMOVE at another address where need be, with MREMAP_FIXED at
-// newAddr. Slices that Bytes gave before must not be used any more.
+// newAddr. Slices that Bytes gave before must not be used any more. When a
+// move to a shorter length fails, the mapping may be the shorter one, where
+// it was. Mappings of huge pages do not grow (EINVAL).
 func (m *Mapping) Remap(newLength, flags int, newAddr uintptr) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.owned("mremap", 0, m.whole); err != nil {
 		return err
 	}
-	if flags&MREMAP_DONTUNMAP != 0 {
+	switch {
+	case newLength <= 0:
+		return m.fail("mremap", 0, m.whole, fmt.Errorf("the new length must be at least 1: %w", syscall.EINVAL))
+	case flags&MREMAP_DONTUNMAP != 0:
 		return m.fail("mremap", 0, m.whole, fmt.Errorf("MREMAP_DONTUNMAP would leave a range that nobody owns: use Duplicate: %w", syscall.EINVAL))
+	case flags&MREMAP_FIXED != 0 && newAddr == 0:
+		return m.fail("mremap", 0, m.whole, errNull)
 	}
+	whole := roundUp(newLength, m.granule)
+	if flags&MREMAP_FIXED != 0 && whole < m.whole {
+		// The kernel would unmap the surplus first and could still fail then,
+		// without telling how far it got. In two steps it is always known
+		// what is ours.
+		if err := m.remap(newLength, 0, 0); err != nil {
+			return err
+		}
+	}
+	return m.remap(newLength, flags, newAddr)
+}
+
+func (m *Mapping) remap(newLength, flags int, newAddr uintptr) error {
 	p, err := sys.Mremap(m.region.Addr(), uintptr(m.whole), uintptr(newLength), flags, newAddr)
 	if err != nil {
 		return m.fail("mremap", 0, m.whole, err)
@@ -139,8 +159,8 @@ func (m *Mapping) Remap(newLength, flags int, newAddr uintptr) error {
 }
 
 // Duplicate is mremap(2) with an old size of 0: a second mapping of the same
-// shared memory, of the same length. A private mapping cannot be duplicated
-// (EINVAL).
+// shared memory, of the same length, protected as its first page is. A
+// private mapping cannot be duplicated, nor can one of huge pages (EINVAL).
 func (m *Mapping) Duplicate() (*Mapping, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

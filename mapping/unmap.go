@@ -25,11 +25,15 @@ type Mapping struct {
 // span is a range of offsets, from start up to end.
 type span struct{ start, end int }
 
-// Bytes is the mapped memory itself, not a copy, as long as asked for. It
-// stays valid until Unmap, UnmapRange or Remap takes it away.
+// Bytes is the mapped memory itself, not a copy, as long as asked for; nil
+// when nothing of it is mapped any more. It stays valid until Unmap,
+// UnmapRange or Remap takes it away.
 func (m *Mapping) Bytes() []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(m.live) == 0 {
+		return nil
+	}
 	return m.region.Bytes()
 }
 
@@ -48,6 +52,8 @@ func (m *Mapping) Len() int {
 }
 
 // Unmap is munmap(2) for all that is still mapped. Later calls do nothing.
+// ENOMEM (vm.max_map_count) is possible where the kernel has joined the
+// mapping with its neighbours; then Unmap can be called again.
 func (m *Mapping) Unmap() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -130,16 +130,25 @@ func (f *File) Reopen(flags int) (*File, error) {
 	if fd < 0 {
 		return nil, f.wrap("open", os.ErrClosed)
 	}
-	return OpenProc(os.Getpid(), fd, flags)
+	return openProc("self", fd, f.label(), flags)
 }
 
 func (f *File) wrap(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	e := &sys.Error{Op: op, Kind: "memfd", Name: "memfd:" + strings.ToValidUTF8(f.name, "?"), Err: err}
+	e := &sys.Error{Op: op, Kind: "memfd", Name: f.label(), Err: err}
 	if errors.Is(err, syscall.EPERM) {
-		e.Hint = "a seal forbids it"
+		e.Hint = "a seal forbids it, or somebody else owns the memory"
 	}
 	return e
+}
+
+// label is the name for error texts. It may come from a stranger, so what is
+// not plain text in it is quoted.
+func (f *File) label() string {
+	if q := strconv.Quote(f.name); q != `"`+f.name+`"` {
+		return "memfd:" + q
+	}
+	return "memfd:" + f.name
 }

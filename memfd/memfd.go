@@ -34,6 +34,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/sys"
@@ -59,7 +60,8 @@ type Options struct {
 	Seals Seals
 
 	// Huge is the size of the pages to use, in bytes: 0 for ordinary ones,
-	// 1 for huge ones of the default size, else a power of two.
+	// 1 for huge ones of the default size, else a power of two. The size of
+	// the memory must be a multiple of it.
 	Huge int64
 
 	// Sparse sets the size without reserving the memory.
@@ -73,6 +75,8 @@ func Create(name string, flags int) (*File, error) {
 	if err != nil {
 		e := &sys.Error{Op: "memfd_create", Kind: "memfd", Name: strconv.Quote(name), Err: err}
 		switch {
+		case strings.ContainsRune(name, 0):
+			e.Err = fmt.Errorf("the name contains a zero byte: %w", err)
 		case errors.Is(err, syscall.EINVAL) && len(name) > NameMax:
 			e.Err = fmt.Errorf("the name has %d bytes, %d are allowed: %w", len(name), NameMax, err)
 		case errors.Is(err, syscall.EINVAL):
@@ -124,12 +128,20 @@ func (f *File) init(size int64, opts *Options) error {
 	if size < 0 {
 		return f.wrap("create", fmt.Errorf("%d is no size: %w", size, syscall.EINVAL))
 	}
-	if size > 0 {
-		grow := f.Truncate
-		if !opts.Sparse {
-			grow = func(n int64) error { return f.Reserve(0, n) }
+	if size > 0 && (opts.Sparse || opts.Huge != 0) {
+		// For huge pages it is only this call that refuses a size which is no
+		// multiple of theirs; what fallocate makes of it has a last page that
+		// cannot be touched.
+		err := f.Truncate(size)
+		if opts.Huge != 0 && errors.Is(err, syscall.EINVAL) {
+			return f.wrap("create", fmt.Errorf("%d bytes are no multiple of the huge page size: %w", size, syscall.EINVAL))
 		}
-		if err := grow(size); err != nil {
+		if err != nil {
+			return err
+		}
+	}
+	if size > 0 && !opts.Sparse {
+		if err := f.Reserve(0, size); err != nil {
 			return err
 		}
 	}
@@ -143,14 +155,19 @@ func (f *File) init(size int64, opts *Options) error {
 // /proc. It needs the right to trace the process: one's own user's, or
 // root's. flags is os.O_RDONLY or os.O_RDWR.
 func OpenProc(pid, fd int, flags int) (*File, error) {
-	addr := fmt.Sprintf("memfd:%d/%d", pid, fd)
+	return openProc(strconv.Itoa(pid), fd, fmt.Sprintf("memfd:%d/%d", pid, fd), flags)
+}
+
+// openProc opens descriptor fd of a process: a pid, or "self", which is right
+// also where /proc counts processes differently (pid namespaces).
+func openProc(pid string, fd int, addr string, flags int) (*File, error) {
 	fail := func(err error, hint string) (*File, error) {
 		return nil, &sys.Error{Op: "open", Kind: "memfd", Name: addr, Err: err, Hint: hint}
 	}
 	if flags != sys.O_RDONLY && flags != sys.O_RDWR {
 		return fail(fmt.Errorf("flags %#x: only O_RDONLY and O_RDWR mean something: %w", flags, syscall.EINVAL), "")
 	}
-	path := fmt.Sprintf("/proc/%d/fd/%d", pid, fd)
+	path := fmt.Sprintf("/proc/%s/fd/%d", pid, fd)
 	// The link is looked at first: opening what it stands for may have
 	// effects, where that is a device or a FIFO.
 	link, err := os.Readlink(path)
@@ -163,15 +180,15 @@ func OpenProc(pid, fd int, flags int) (*File, error) {
 		case errors.Is(err, fs.ErrPermission):
 			return fail(err, "only the process' own user and root may look into it")
 		case errors.Is(err, fs.ErrNotExist):
-			if _, e := os.Stat(fmt.Sprintf("/proc/%d", pid)); e != nil {
-				return fail(fmt.Errorf("there is no process %d: %w", pid, err), "")
+			if _, e := os.Stat("/proc/" + pid); e != nil {
+				return fail(fmt.Errorf("there is no process %s: %w", pid, err), "")
 			}
-			return fail(fmt.Errorf("process %d has no descriptor %d: %w", pid, fd, err), "")
+			return fail(fmt.Errorf("process %s has no descriptor %d: %w", pid, fd, err), "")
 		}
 		return fail(err, "")
 	}
 	if !isLink(link) {
-		return fail(fmt.Errorf("descriptor %d of process %d is %s, not a memfd: %w", fd, pid, link, sys.ErrType), "")
+		return fail(fmt.Errorf("descriptor %d of process %s is %q, not a memfd: %w", fd, pid, link, sys.ErrType), "")
 	}
 	n, err := sys.Open(path, flags|sys.O_CLOEXEC|sys.O_NONBLOCK, 0)
 	if err != nil {
@@ -198,19 +215,60 @@ func Adopt(fd int) (*File, error) {
 	if !st.Regular() {
 		return fail(fmt.Errorf("it is a %s, not a memfd: %w", st.TypeName(), sys.ErrType))
 	}
-	// A memfd lives in a tmpfs or hugetlbfs without a directory, so it has
-	// seals and no name; an object of /dev/shm that was unlinked looks the
-	// same but for its path.
 	link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
 	if err != nil {
 		return fail(err)
 	}
-	if _, err := sys.Fcntl(fd, sys.F_GET_SEALS, 0); err != nil || st.Nlink != 0 || !isLink(link) {
-		return fail(fmt.Errorf("it is %s, not a memfd: %w", link, sys.ErrType))
+	if st.Nlink != 0 || !isLink(link) {
+		return fail(fmt.Errorf("it is %q, not a memfd: %w", link, sys.ErrType))
+	}
+	seals, err := sys.Fcntl(fd, sys.F_GET_SEALS, 0)
+	if err != nil {
+		return fail(fmt.Errorf("it is %q, but its seals cannot be read (O_PATH?): %w: %w", link, err, sys.ErrType))
+	}
+	// Whoever can mount a tmpfs can unlink a file there whose path reads like
+	// a memfd's. Such a file has no seal but F_SEAL_SEAL, and it is not on
+	// the mount of the kernel's own where memfds are. (Nobody but root mounts
+	// a hugetlbfs.)
+	if seals == sys.F_SEAL_SEAL {
+		fs, err := sys.Fstatfs(fd)
+		if err != nil {
+			return fail(err)
+		}
+		dev, err := memfdDev()
+		if err != nil {
+			return fail(fmt.Errorf("the device of memfds cannot be found out: %w", err))
+		}
+		if st.Dev != dev && uint64(uint32(fs.Type)) != sys.HUGETLBFS_MAGIC {
+			return fail(fmt.Errorf("it is %q of some tmpfs, not a memfd: %w", link, sys.ErrType))
+		}
 	}
 	return newFile(fd, strings.TrimSuffix(strings.TrimPrefix(link, "/memfd:"), " (deleted)")), nil
 }
 
 func isLink(s string) bool {
 	return strings.HasPrefix(s, "/memfd:") && strings.HasSuffix(s, " (deleted)")
+}
+
+var knownDev atomic.Uint64 // 0: not known yet
+
+// memfdDev is the device number of all memfds of ordinary pages.
+func memfdDev() (uint64, error) {
+	if dev := knownDev.Load(); dev != 0 {
+		return dev, nil
+	}
+	fd, err := sys.MemfdCreate("", MFD_CLOEXEC|MFD_NOEXEC_SEAL)
+	if errors.Is(err, syscall.EINVAL) {
+		fd, err = sys.MemfdCreate("", MFD_CLOEXEC)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer sys.Close(fd)
+	st, err := sys.Fstat(fd)
+	if err != nil {
+		return 0, err
+	}
+	knownDev.Store(st.Dev)
+	return st.Dev, nil
 }

@@ -58,7 +58,7 @@ func (f *File) AddSeals(s Seals) error {
 	if err == nil {
 		return nil
 	}
-	e := &sys.Error{Op: "F_ADD_SEALS " + s.String(), Kind: "memfd", Name: "memfd:" + f.name, Err: err}
+	e := &sys.Error{Op: "F_ADD_SEALS " + s.String(), Kind: "memfd", Name: f.label(), Err: err}
 	switch {
 	case errors.Is(err, syscall.EBUSY):
 		e.Hint = "unmap the writable shared mappings first, everyone's"

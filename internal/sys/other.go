@@ -19,6 +19,7 @@ const (
 
 	MSG_CMSG_CLOEXEC = 0
 	MSG_CTRUNC       = 0
+	MSG_TRUNC        = 0
 )
 
 func Shmget(int32, uintptr, int) (int, error)                   { return -1, ErrPlatform }

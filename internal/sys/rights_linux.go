@@ -11,6 +11,9 @@ const MSG_CMSG_CLOEXEC = unix.MSG_CMSG_CLOEXEC
 // sent and could not be delivered.
 const MSG_CTRUNC = unix.MSG_CTRUNC
 
+// MSG_TRUNC says that a packet was longer than the buffer.
+const MSG_TRUNC = unix.MSG_TRUNC
+
 // Rights encodes descriptors as an SCM_RIGHTS control message (unix(7)).
 func Rights(fds ...int) []byte { return unix.UnixRights(fds...) }
 
