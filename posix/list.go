@@ -13,7 +13,7 @@ import (
 // Stat gives what the kernel knows about the object with the name, without
 // opening it. Symbolic links are not followed.
 func Stat(name string, opts *Options) (Status, error) {
-	path, err := Path(name, opts)
+	path, err := locate("stat", name, opts)
 	if err != nil {
 		return Status{}, err
 	}
@@ -25,10 +25,11 @@ func Stat(name string, opts *Options) (Status, error) {
 }
 
 // List gives everything that stands in the shared memory mount, sorted by
-// name: objects, semaphores (regular files whose name starts with "/sem."),
-// and whatever else somebody put there, which Status.Regular tells apart.
-// What vanishes while the list is read is left out. An error of one entry does not end
-// the list.
+// name: objects, semaphores (Status.Semaphore), and whatever else somebody
+// put there, which Status.Regular tells apart. An object with two names comes
+// twice: Dev and Inode identify it, and Links counts the names. What vanishes
+// while the list is read is left out. An error of one entry does not end the
+// list.
 func List(opts *Options) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
 		entries, err := os.ReadDir(opts.dir())

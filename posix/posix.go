@@ -35,11 +35,9 @@ import (
 	"github.com/seed-298b2b26/shm/internal/sys"
 )
 
-// DefaultDir is the shared memory mount that glibc and musl use.
+// DefaultDir is the shared memory mount that glibc and musl use. Like glibc
+// since 2.34 this package takes it as it is and looks for no other mount.
 const DefaultDir = "/dev/shm"
-
-// NameMax is the longest name in bytes, without its leading slash.
-const NameMax = 255
 
 // Flags of Open. O_CLOEXEC and O_NOFOLLOW are always added.
 const (
@@ -70,49 +68,6 @@ func (o *Options) dir() string {
 	return o.Dir
 }
 
-// CleanName strips the leading slashes of an object's name and refuses, with
-// EINVAL, what can name no object: nothing, ".", "..", a slash elsewhere or
-// a NUL byte; and with ENAMETOOLONG more than NameMax bytes.
-//
-// glibc opens "." and ".." as directories; musl refuses them, and so does
-// this package.
-func CleanName(name string) (string, error) {
-	clean := strings.TrimLeft(name, "/")
-	bad := func(reason string, err error) (string, error) {
-		return "", &sys.Error{Op: "shm_open", Kind: "posix", Name: Address(name), Err: fmt.Errorf("%s: %w", reason, err)}
-	}
-	switch {
-	case clean == "":
-		return bad("the name is empty", syscall.EINVAL)
-	case clean == "." || clean == "..":
-		return bad("the name stands for a directory", syscall.EINVAL)
-	case strings.Contains(clean, "/"):
-		return bad("the name has a slash behind its start", syscall.EINVAL)
-	case strings.Contains(clean, "\x00"):
-		return bad("the name has a NUL byte", syscall.EINVAL)
-	case len(clean) > NameMax:
-		return bad(fmt.Sprintf("the name has %d bytes, %d are allowed", len(clean), NameMax), syscall.ENAMETOOLONG)
-	}
-	return clean, nil
-}
-
-// Address gives the address of the object with the name: "posix:/x". Names
-// with control characters or that are not UTF-8 are quoted as Go strings
-// are, without the quotes.
-func Address(name string) string {
-	quoted := fmt.Sprintf("%q", "/"+strings.TrimLeft(name, "/"))
-	return "posix:" + quoted[1:len(quoted)-1]
-}
-
-// Path gives the file that holds the object.
-func Path(name string, opts *Options) (string, error) {
-	clean, err := CleanName(name)
-	if err != nil {
-		return "", err
-	}
-	return opts.dir() + "/" + clean, nil
-}
-
 // Open is shm_open(3). flags is one of O_RDONLY and O_RDWR with any of
 // O_CREAT, O_EXCL and O_TRUNC; mode, under the process' umask, is what a new
 // object gets, whose size is 0.
@@ -120,7 +75,7 @@ func Path(name string, opts *Options) (string, error) {
 // Beyond glibc's call, what stands under the name must be a regular file:
 // a FIFO would block for ever there, and is EINVAL here as directories are.
 func Open(name string, flags int, mode fs.FileMode, opts *Options) (*Object, error) {
-	path, err := Path(name, opts)
+	path, err := locate("shm_open", name, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -167,10 +122,12 @@ func openCause(path string, flags int, err error, opts *Options) (error, string)
 		}
 		return err, ""
 	case errors.Is(err, syscall.EACCES):
-		if flags&O_CREAT != 0 {
-			if st, e := sys.LstatPath(path); e == nil && st.Mode&0o006 == 0o006 {
-				return err, "another user's object in a sticky directory cannot be opened with O_CREAT (sysctl fs.protected_regular): open it without"
-			}
+		st, e := sys.LstatPath(path)
+		switch {
+		case errors.Is(e, syscall.ENOENT):
+			return err, fmt.Sprintf("this user may not create files in %s", opts.dir())
+		case e == nil && flags&O_CREAT != 0 && st.Mode&0o006 == 0o006:
+			return err, "another user's object in a sticky directory cannot be opened with O_CREAT (sysctl fs.protected_regular): open it without"
 		}
 		return err, "the object's mode does not grant this user the access asked for"
 	case errors.Is(err, syscall.ENOSPC):
@@ -184,27 +141,33 @@ func openCause(path string, flags int, err error, opts *Options) (error, string)
 }
 
 // Unlink is shm_unlink(3): the name goes at once, the memory with the last
-// descriptor and mapping. As in glibc, an invalid name is ENOENT, because no
-// object can have it, and EPERM is turned into EACCES.
+// descriptor and mapping. A symbolic link is removed itself.
+//
+// As in glibc, a name that no object can have (see CleanName) is ENOENT, "."
+// and ".." are EISDIR as every directory is, and EPERM is turned into EACCES.
+// A name of more than NameMax bytes is ENAMETOOLONG, as POSIX has it; glibc
+// answers that or ENOENT, depending on its version.
 func Unlink(name string, opts *Options) error {
-	path, err := Path(name, opts)
-	if errors.Is(err, syscall.EINVAL) {
-		return &sys.Error{Op: "shm_unlink", Kind: "posix", Name: Address(name), Err: fmt.Errorf("no object can have this name: %w", syscall.ENOENT)}
+	fail := func(err error) error {
+		return &sys.Error{Op: "shm_unlink", Kind: "posix", Name: Address(name), Err: err}
 	}
-	if err == nil {
+	path, err := locate("shm_unlink", name, opts)
+	switch clean := strings.TrimLeft(name, "/"); {
+	case err == nil:
 		err = sys.Unlink(path)
-	} else {
-		err = syscall.ENAMETOOLONG
+	case clean == "." || clean == "..":
+		return fail(fmt.Errorf("the name stands for a directory: %w", syscall.EISDIR))
+	case errors.Is(err, syscall.EINVAL):
+		return fail(fmt.Errorf("no object can have this name: %w", syscall.ENOENT))
+	default:
+		return err
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES):
+		return &sys.Error{Op: "shm_unlink", Kind: "posix", Name: Address(name), Err: syscall.EACCES,
+			Hint: "in a sticky directory only the object's owner may remove it"}
 	}
-	e := &sys.Error{Op: "shm_unlink", Kind: "posix", Name: Address(name), Err: err}
-	if errors.Is(err, syscall.EPERM) {
-		e.Err = syscall.EACCES
-	}
-	if errors.Is(e.Err, syscall.EACCES) {
-		e.Hint = "in a sticky directory only the object's owner may remove it"
-	}
-	return e
+	return fail(err)
 }
