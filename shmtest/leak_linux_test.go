@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,9 @@ var keep []any
 func init() {
 	leak := func(name string, f func(t *testing.T)) {
 		inner["leak "+name] = func(t *testing.T) {
-			shmtest.SetGrace(50 * time.Millisecond)
+			if name != "nothing" {
+				shmtest.SetGrace(50 * time.Millisecond)
+			}
 			f(t)
 		}
 	}
@@ -132,29 +136,46 @@ var leaks = []struct {
 }
 
 func TestMainReports(t *testing.T) {
+	vanishing := shmtest.Command{OwnIPC: true, OwnShm: true}
 	for _, mode := range []struct {
 		name     string
 		isolated string
-		command  func(t *testing.T, c *shmtest.Command)
+		in       func(t *testing.T) shmtest.Command
 	}{
 		// The binary isolates itself.
-		{"isolated", "", func(t *testing.T, c *shmtest.Command) { shmtest.NeedCap(t, shmtest.CapSysAdmin) }},
+		{"isolated", "", func(t *testing.T) shmtest.Command {
+			shmtest.NeedCap(t, shmtest.CapSysAdmin)
+			return shmtest.Command{}
+		}},
 		// It is told not to, in surroundings that vanish with what it leaves.
-		{"attributed", "0", func(t *testing.T, c *shmtest.Command) { c.OwnIPC, c.OwnShm = true, true }},
+		{"attributed", "0", func(t *testing.T) shmtest.Command {
+			shmtest.NeedCap(t, shmtest.CapSysAdmin)
+			return vanishing
+		}},
 		// It is refused.
-		{"unprivileged", "", func(t *testing.T, c *shmtest.Command) {
-			c.OwnIPC, c.OwnShm, c.User = true, true, shmtest.Other(t)
+		{"unprivileged", "", func(t *testing.T) shmtest.Command {
+			if os.Geteuid() != 0 {
+				return shmtest.Command{}
+			}
+			shmtest.NeedCap(t, shmtest.CapSysAdmin)
+			c := vanishing
+			c.User = shmtest.Other(t)
+			return c
 		}},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
+			in := mode.in(t)
 			for _, leak := range leaks {
 				t.Run(leak.name, func(t *testing.T) {
 					shmtest.CheckLeaks(t)
 					c := testBinary("leak "+leak.name, mode.isolated, "-test.v")
-					mode.command(t, &c)
+					c.User, c.OwnIPC, c.OwnShm = in.User, in.OwnIPC, in.OwnShm
 					p := c.Start(t)
 					state := p.Exit()
 					report := p.Stderr()
+					if mode.name == "unprivileged" && !in.OwnIPC {
+						sweep(t, report)
+					}
 					if leak.want == nil {
 						if state.ExitCode() != 0 || report != "" {
 							t.Fatalf("%v, said %q, for nothing", state, report)
@@ -175,6 +196,23 @@ func TestMainReports(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// sweep removes what a report names, as a reader of it would.
+func sweep(t *testing.T, report string) {
+	for _, found := range regexp.MustCompile(`ipcrm -([ms]) (\d+)|left: file (\S+)`).FindAllStringSubmatch(report, -1) {
+		id, _ := strconv.Atoi(found[2])
+		switch {
+		case found[1] == "m":
+			shmrm(t, id)
+		case found[1] == "s":
+			semrm(t, id)
+		default:
+			if err := os.Remove(found[3]); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func newProcess(t testing.TB, cmd *exec.Cmd, title string) (*Process, error) {
 		exited: make(chan struct{}),
 	}
 	p.out = collect(pipes[1][0], nil)
-	p.err = collect(pipes[2][0], func(line string) { t.Logf("%s: %s", p.title, line) })
+	p.err = collect(pipes[2][0], func(line string) { fmt.Fprintf(t.Output(), "%s: %s\n", p.title, line) })
 	go func() {
 		// Our standard streams are files, so there is nothing that Wait
 		// copies; it fails with the exit status, which the state has.

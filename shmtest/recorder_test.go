@@ -2,6 +2,7 @@ package shmtest_test
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -68,6 +69,13 @@ func (r *recorder) note(text string, failed, skipped bool) {
 	r.skipped = r.skipped || skipped
 }
 
+// Write is for Output.
+func (r *recorder) Write(b []byte) (int, error) {
+	r.note(string(b), false, false)
+	return len(b), nil
+}
+
+func (r *recorder) Output() io.Writer           { return r }
 func (r *recorder) Deadline() (time.Time, bool) { return time.Now().Add(r.timeout), true }
 func (r *recorder) Cleanup(f func())            { r.cleanups = append(r.cleanups, f) }
 func (r *recorder) Logf(f string, a ...any)     { r.note(fmt.Sprintf(f, a...), false, false) }
