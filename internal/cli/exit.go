@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/seed-298b2b26/shm"
+)
+
+// Exit codes. They are part of the command's interface.
+const (
+	exitOK         = 0
+	exitFailure    = 1
+	exitUsage      = 2
+	exitNotFound   = 3
+	exitPermission = 4
+	exitTimeout    = 5
+	exitCorrupt    = 6
+	exitInUse      = 7
+)
+
+// exitCode says which failure an error is.
+func exitCode(err error) int {
+	var use *usageError
+	var sig *interrupted
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &sig):
+		if n, ok := sig.signal.(syscall.Signal); ok {
+			return 128 + int(n)
+		}
+		return 130
+	case errors.As(err, &use), isAddressError(err):
+		return exitUsage
+	case errors.Is(err, shm.ErrBusy):
+		return exitInUse
+	case errors.Is(err, fs.ErrNotExist):
+		return exitNotFound
+	case errors.Is(err, fs.ErrPermission):
+		return exitPermission
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return exitTimeout
+	}
+	return exitFailure
+}
+
+func isAddressError(err error) bool {
+	var e *shm.Error
+	return errors.As(err, &e) && e.Op == "address"
+}
+
+// report prints an error, each part of a joined one by itself, and gives the
+// exit code, which is that of the first part. A reader that closed our
+// output has what it wanted: that is success, and silent.
+func report(env *Env, err error) int {
+	if err == nil || errors.Is(err, syscall.EPIPE) {
+		return exitOK
+	}
+	var many interface{ Unwrap() []error }
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		many = joined
+	}
+	if many != nil {
+		code := exitOK
+		for _, e := range many.Unwrap() {
+			if c := report(env, e); code == exitOK {
+				code = c
+			}
+		}
+		return code
+	}
+	var sig *interrupted
+	if errors.As(err, &sig) && sig.signal == os.Interrupt {
+		return exitCode(err)
+	}
+	text := err.Error()
+	if !strings.HasPrefix(text, "shm: ") {
+		text = "shm: " + text
+	}
+	fmt.Fprintln(env.Stderr, text)
+	if h := hint(err); h != "" {
+		fmt.Fprintln(env.Stderr, "hint:", h)
+	}
+	return exitCode(err)
+}
+
+// hint gives the next step: the error's own, else one for its cause.
+func hint(err error) string {
+	var use *usageError
+	if errors.As(err, &use) {
+		return use.hint
+	}
+	var e *shm.Error
+	if errors.As(err, &e) && e.Hint != "" {
+		return e.Hint
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "shm ls shows what exists"
+	case errors.Is(err, fs.ErrExist):
+		return "shm info shows what is there; shm rm removes it"
+	case errors.Is(err, shm.ErrBusy):
+		return "shm info shows who uses it; --force does it all the same"
+	case errors.Is(err, fs.ErrPermission):
+		return "the object's mode and owner (shm info) decide who may use it"
+	case errors.Is(err, shm.ErrNoSpace):
+		return "shm ls shows what takes the memory"
+	case errors.Is(err, errors.ErrUnsupported):
+		return "this system does not offer it"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "wait longer, or see whether the other side lives: shm info"
+	}
+	return "shm help lists the verbs; shm info shows an object"
+}

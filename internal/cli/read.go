@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-298b2b26/shm"
+)
+
+type readFlags struct {
+	offset  sizeValue
+	length  sizeValue
+	str     bool
+	hex     bool
+	remove  bool
+	private bool
+}
+
+func newRead(env *Env) *cobra.Command {
+	var fl readFlags
+	cmd := &cobra.Command{
+		Use:   "read ADDR",
+		Short: "Write the bytes of memory to standard output",
+		Long: `Write the exact bytes of memory to standard output: all of them, or --length
+from --offset on.
+
+On a terminal, bytes that are not text are shown as a hex dump. --rm removes
+the memory after it was read, as the reader of many a tutorial does, and says
+on standard error who still has it; those keep it until they let go.`,
+		Example: `  shm read /greeting
+  shm read -s sysv:ftok=./shmfile,65 --rm
+  shm read /frames --offset 4096 --length 64 -x`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeAddress(env, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRead(cmd.Context(), env, &fl, args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.Var(&fl.offset, "offset", "read from this byte on")
+	f.Var(&fl.length, "length", "read so many bytes at most")
+	f.BoolVarP(&fl.str, "string", "s", false, "read up to the first NUL byte, and end with a newline")
+	f.BoolVarP(&fl.hex, "hex", "x", false, "show a hex dump")
+	f.BoolVar(&fl.remove, "rm", false, "remove the memory after reading")
+	f.BoolVar(&fl.private, "private", false, "map it privately (copy-on-write)")
+	cmd.MarkFlagsMutuallyExclusive("string", "hex")
+	return cmd
+}
+
+func runRead(ctx context.Context, env *Env, fl *readFlags, address string) error {
+	opts := env.options()
+	opts.ReadOnly, opts.Private = true, fl.private
+	s, err := shm.Open(address, opts)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if fl.offset.n > s.Size() {
+		return &shm.Error{Op: "read", Name: s.Address(), Err: fmt.Errorf("offset %d is behind the end at %d: %w", fl.offset.n, s.Size(), syscall.EINVAL)}
+	}
+	length := s.Size() - fl.offset.n
+	if fl.length.set {
+		length = min(length, fl.length.n)
+	}
+	if err := show(ctx, env, fl, io.NewSectionReader(s, fl.offset.n, length)); err != nil {
+		return err
+	}
+	if !fl.remove {
+		return nil
+	}
+	return removeRead(ctx, env, s)
+}
+
+// show writes the bytes in the form that was asked for.
+func show(ctx context.Context, env *Env, fl *readFlags, r *io.SectionReader) error {
+	out := &cancelable{ctx, env.Stdout}
+	_, tty := terminal(env.Stdout)
+	switch {
+	case fl.str:
+		text, err := untilNUL(r)
+		if err != nil {
+			return err
+		}
+		if tty && !isText(text) {
+			return hexDump(out, bytes.NewReader(text), fl.offset.n)
+		}
+		_, err = out.Write(append(text, '\n'))
+		return err
+	case fl.hex:
+		return hexDump(out, r, fl.offset.n)
+	case tty:
+		head := make([]byte, 4096)
+		n, err := r.ReadAt(head, 0)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if !isText(bytes.TrimRight(head[:n], "\x00")) {
+			return hexDump(out, r, fl.offset.n)
+		}
+		// A terminal shows nothing for the zeros behind a text, and some
+		// show them as blanks.
+		text, err := untilNUL(r)
+		if err != nil {
+			return err
+		}
+		if int64(len(text)) < r.Size() && !onlyZeros(io.NewSectionReader(r, int64(len(text)), r.Size()-int64(len(text)))) {
+			return hexDump(out, r, fl.offset.n)
+		}
+		if !isText(text) {
+			return hexDump(out, r, fl.offset.n)
+		}
+		_, err = out.Write(text)
+		return err
+	}
+	_, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{r}, make([]byte, 1<<20))
+	return err
+}
+
+// untilNUL gives the bytes before the first NUL byte, or all.
+func untilNUL(r io.Reader) ([]byte, error) {
+	var text []byte
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := r.Read(buf)
+		if i := bytes.IndexByte(buf[:n], 0); i >= 0 {
+			return append(text, buf[:i]...), nil
+		}
+		text = append(text, buf[:n]...)
+		if err == io.EOF {
+			return text, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func onlyZeros(r io.Reader) bool {
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := r.Read(buf)
+		if len(bytes.Trim(buf[:n], "\x00")) != 0 {
+			return false
+		}
+		if err != nil {
+			return err == io.EOF
+		}
+	}
+}
+
+// isText reports whether a terminal can show the bytes as they are.
+func isText(b []byte) bool {
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n <= 1 && len(b) >= utf8.UTFMax {
+			return false
+		}
+		if r != '\n' && r != '\t' && r != '\r' && unicode.IsControl(r) {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// cancelable ends writing when the context ends.
+type cancelable struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c *cancelable) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, cause(c.ctx, err)
+	}
+	return c.w.Write(p)
+}
+
+// removeRead removes memory that was read, whoever uses it.
+func removeRead(ctx context.Context, env *Env, s *shm.Segment) error {
+	err := s.Remove()
+	if errors.Is(err, shm.ErrRemoved) {
+		env.noteln("%s: somebody else has removed or replaced it meanwhile", s.Address())
+		return nil
+	}
+	return err
+}
