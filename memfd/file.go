@@ -113,6 +113,20 @@ func (f *File) Inherit(on bool) error {
 // setFD is F_SETFD, whose only flag is FD_CLOEXEC, 1.
 const setFD = 2
 
+// OSFile gives a copy of the descriptor as an *os.File, for ExtraFiles of
+// os/exec, by which a child inherits the memory. The caller closes it.
+func (f *File) OSFile() (*os.File, error) {
+	fd := f.FD()
+	if fd < 0 {
+		return nil, f.wrap("dup", os.ErrClosed)
+	}
+	n, err := sys.Dup(fd)
+	if err != nil {
+		return nil, f.wrap("dup", err)
+	}
+	return os.NewFile(uintptr(n), "memfd:"+f.name), nil
+}
+
 // Writable reports whether the descriptor is open for writing. Seals are
 // another matter.
 func (f *File) Writable() (bool, error) {

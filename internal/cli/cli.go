@@ -147,6 +147,8 @@ func verbs(env *Env) []*cobra.Command {
 		newCreate(env),
 		newWrite(env),
 		newRead(env),
+		newDemo(env),
+		newDemoPeer(env),
 	}
 }
 
