@@ -18,17 +18,33 @@ import (
 	"github.com/seed-298b2b26/shm/shmtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(shmtest.Main(m)) }
+func TestMain(m *testing.M) {
+	status := shmtest.Main(m)
+	if peerDir != "" {
+		os.RemoveAll(peerDir)
+	}
+	os.Exit(status)
+}
 
 // peerSource is a C program that does what other users of the mount do.
 //
 //go:embed testdata/peer.c
 var peerSource string
 
-// peer compiles the C program.
+// peerDir holds the C program once it has been compiled.
+var peerDir string
+
+// peer gives the path of the C program.
 func peer(t testing.TB) string {
 	t.Helper()
-	return shmtest.CompileC(t, peerSource, "-O2", "-pthread")
+	if peerDir == "" {
+		binary := shmtest.CompileC(t, peerSource, "-O2", "-pthread")
+		dir, err := os.MkdirTemp("", "peer")
+		check(t, err)
+		check(t, os.Rename(binary, filepath.Join(dir, "peer")))
+		peerDir = dir
+	}
+	return filepath.Join(peerDir, "peer")
 }
 
 // tester is a test, a benchmark, or a child process of one.
@@ -242,4 +258,13 @@ func dirNames(t tester, dir string) (names []string) {
 // file is the path of an object in the mount.
 func file(name string) string {
 	return filepath.Join(shmtest.ShmMount, strings.TrimLeft(name, "/"))
+}
+
+// wantHint demands that an error tells what to do next.
+func wantHint(t tester, err error, part string) {
+	t.Helper()
+	var e *sys.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Hint, part) {
+		t.Fatalf("%v: its hint does not speak of %q: %+v", err, part, e)
+	}
 }
