@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,9 @@ func (c Command) title() string {
 // need skips the test if it is plain beforehand that the system would refuse.
 func (c Command) need(t testing.TB) {
 	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs Linux")
+	}
 	if c.User != nil && os.Geteuid() != 0 {
 		t.Skipf("needs root to run a process as uid %d: running as uid %d", c.User.UID, os.Geteuid())
 	}

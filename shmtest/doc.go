@@ -1,6 +1,6 @@
 // Package shmtest helps to test programs that share memory: it finds what a
-// test leaves behind, isolates it from the rest of the machine, and runs
-// several processes in one test. It stands alone, on the standard library.
+// test leaves behind, keeps it apart from the rest of the machine, and runs
+// several processes in one test. It needs nothing but the standard library.
 //
 // A package's tests use it through TestMain:
 //
@@ -10,18 +10,20 @@
 //
 //	func init() {
 //		shmtest.Handle("reader", func(c *shmtest.Child) {
-//			obj := open(c.Args[0])
+//			name := c.Args[0]
+//			... // open it
 //			c.Send("ready")
 //			c.Expect("go")
-//			c.Send("read %q", obj.read())
+//			c.Send("read %q", ...)
 //		})
 //	}
 //
 //	func TestReader(t *testing.T) {
 //		name := shmtest.Name(t)
-//		...
+//		... // create it
 //		p := shmtest.Start(t, "reader", name)
 //		p.Expect("ready")
+//		... // write to it
 //		p.Send("go")
 //		p.Expect(`read "hello"`)
 //		p.Wait()
@@ -32,7 +34,7 @@
 // Main compares whole snapshots from before and after the tests, not names
 // that match a pattern: descriptors, mappings, files in the shm mount, System V
 // segments and semaphore sets, and child processes. The test binary fails if
-// they differ, and each difference is named.
+// they differ, and each difference is named. CheckLeaks does it for one test.
 //
 // Where the process has CAP_SYS_ADMIN, the tests run in an IPC namespace and
 // with a /dev/shm of their own, so other test binaries, which go test runs at
@@ -67,14 +69,26 @@
 // A child of another user gets the test binary by a way that does not lead
 // through the directories of go test, which are closed to others, or a copy if
 // the umask has closed the binary itself. Its working directory is the
-// parent's, though it may not be able to open files there.
+// parent's, though it may not be able to open files there. It cannot add to a
+// coverage profile, as other children do that are not killed.
 //
-// Children do not add to a coverage profile.
+// A child whose Command asks for another user, capabilities, limits or
+// namespaces executes the test binary twice, first to arrange them, so init
+// functions run twice.
 //
 // While fuzzing (go test -fuzz) the process is not isolated, and workers are
 // not checked.
 //
-// Under an emulator of another architecture's user mode, set SHMTEST_EXEC to
-// it (for instance qemu-aarch64-static), as a binary cannot be executed
-// directly there unless binfmt_misc is configured.
+// # Environment
+//
+// SHMTEST_ISOLATED=1 says that a wrapper has already given the test binary its
+// own namespaces, and SHMTEST_ISOLATED=0 that it shall have none, for instance
+// under a debugger.
+//
+// SHMTEST_EXEC is the user-mode emulator that runs a test binary of another
+// architecture, for instance qemu-aarch64-static, and its arguments. A binary
+// cannot be executed again without it unless binfmt_misc is configured.
+//
+// Other variables whose names begin with SHMTEST_ are for the package's own
+// use.
 package shmtest

@@ -210,7 +210,8 @@ func (p *Process) Wait() {
 }
 
 // Done returns a channel that is closed when the child has ended and has been
-// waited for.
+// waited for. A bad end still fails the test when it is over, unless Exit or
+// Kill is called too.
 func (p *Process) Done() <-chan struct{} { return p.exited }
 
 func (p *Process) await() {

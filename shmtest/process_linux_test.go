@@ -339,6 +339,7 @@ func TestChildrenDieWithTheParent(t *testing.T) {
 		t.Run(fmt.Sprint(test.inner, " ", test.sig), func(t *testing.T) {
 			if strings.HasPrefix(test.inner, "other") {
 				shmtest.NeedRoot(t)
+				shmtest.NeedCap(t, shmtest.CapSysAdmin)
 			}
 			shmtest.CheckLeaks(t)
 			p := testBinary(test.inner, "").Start(t)
