@@ -37,6 +37,7 @@ const (
 	HUGE_SHIFT = 26
 )
 
+// mmap(2), msync(2), mremap(2) and madvise(2).
 const (
 	PROT_NONE  = 0
 	PROT_READ  = 1
@@ -89,6 +90,7 @@ const (
 	MADV_POPULATE_WRITE = 23
 )
 
+// memfd_create(2), fcntl(2), fallocate(2) and statfs(2).
 const (
 	MFD_CLOEXEC       = 0x1
 	MFD_ALLOW_SEALING = 0x2
