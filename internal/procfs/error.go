@@ -35,6 +35,9 @@ func excerpt(b []byte) string {
 // named puts path into err when that is a ParseError made by a parser that
 // knew only the usual name of its file.
 func named(err error, path string) error {
+	if err == nil {
+		return nil // once a mapping: this must not allocate
+	}
 	var pe *ParseError
 	if errors.As(err, &pe) {
 		pe.File = path

@@ -58,6 +58,7 @@ func TestShmLimits(t *testing.T) {
 	diff(t, want, got)
 
 	for name, content := range map[string]string{"shm_next_id": "x\n", "shm_rmid_forced": "\n", "shmmni": "-1\n"} {
+		r := testRoot(t, files)
 		writeFiles(t, string(r), map[string]string{"sys/kernel/" + name: content})
 		_, err = r.ShmLimits()
 		wantParseError(t, err, string(r)+"/sys/kernel/"+name, 1, "number")
