@@ -1,12 +1,12 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/posix"
 	"github.com/seed-298b2b26/shm/sysv"
 )
@@ -50,10 +50,10 @@ const (
 )
 
 // ParseAddress parses an address; the package's documentation has the
-// syntax. It looks at the text alone, not at what exists. Keys are hex with
-// 0x, octal with 0, else decimal; the negative form of a key is accepted too.
-// The project id of ftok is a number or a single character, which stands for
-// its code.
+// syntax. It looks at the text alone, not at what exists. Keys are written as
+// numbers are in Go: hex with 0x, octal with 0, else decimal, of 32 bits with
+// or without a sign. The project id of ftok is such a number, or a single
+// character that is no digit and stands for its code: 65 and A are the same.
 func ParseAddress(s string) (Address, error) {
 	fail := func(format string, args ...any) (Address, error) {
 		return Address{}, &Error{Op: "address", Name: strconv.Quote(s), Err: fmt.Errorf(format+": %w", append(args, syscall.EINVAL)...), Hint: addressHint}
@@ -66,7 +66,9 @@ func ParseAddress(s string) (Address, error) {
 	case "posix":
 		clean, err := posix.CleanName(rest)
 		if err != nil {
-			return Address{}, rename(err, "address", strconv.Quote(s))
+			e := named(err, "address", "", strconv.Quote(s)).(*Error)
+			e.Hint = fmt.Sprintf("a POSIX name has 1 to %d bytes and no slash but at its start", posix.NameMax)
+			return Address{}, e
 		}
 		return Address{Kind: POSIX, By: ByName, Name: "/" + clean}, nil
 	case "sysv":
@@ -76,8 +78,8 @@ func ParseAddress(s string) (Address, error) {
 			return a, nil
 		}
 		if id, ok := strings.CutPrefix(rest, "id="); ok {
-			n, err := strconv.ParseInt(id, 10, 32)
-			if err != nil || n < 0 {
+			n, err := strconv.ParseUint(id, 10, 31)
+			if err != nil {
 				return fail("%q is no identifier", id)
 			}
 			a.By, a.ID = ByID, sysv.ID(n)
@@ -146,9 +148,12 @@ func parseProj(s string) (int, error) {
 	return 0, strconv.ErrSyntax
 }
 
-// String gives the address in the form that ParseAddress takes.
+// String gives the address in the form that ParseAddress takes; of the zero
+// Address nothing.
 func (a Address) String() string {
 	switch {
+	case a.Kind == "":
+		return ""
 	case a.Kind == POSIX:
 		return "posix:" + a.Name
 	case a.Kind == Memfd && a.By == ByDescriptor:
@@ -174,26 +179,18 @@ func (a Address) key() (sysv.Key, error) {
 	}
 	k, err := sysv.Ftok(a.Path, a.Proj)
 	if err != nil {
-		e := rename(err, "ftok", a.Path)
-		if e, ok := e.(*Error); ok && e.Err == error(syscall.ENOENT) {
+		e := named(err, "ftok", SysV, a.Path).(*Error)
+		if errors.Is(err, syscall.ENOENT) {
 			e.Hint = "create the file first; C programs that do not check ftok's result use the key -1 then: sysv:0xffffffff"
 		}
+		e.Err = fmt.Errorf("ftok of the file %s: %w", printable(a.Path), e.Err)
 		return 0, e
 	}
 	if k == sysv.IPC_PRIVATE {
-		return 0, &Error{Op: "ftok", Kind: "sysv", Name: a.Path, Err: fmt.Errorf("the key would be 0, which is IPC_PRIVATE: %w", syscall.EINVAL), Hint: "use another project id or another file"}
+		return 0, &Error{
+			Err:  fmt.Errorf("ftok of the file %s gives the key 0, which is IPC_PRIVATE: %w", printable(a.Path), syscall.EINVAL),
+			Hint: "use another project id or another file",
+		}
 	}
 	return k, nil
-}
-
-// rename gives an error of a package below the operation and the name by
-// which the caller knows them.
-func rename(err error, op, name string) error {
-	e, ok := err.(*sys.Error)
-	if !ok {
-		return &Error{Op: op, Name: name, Err: err}
-	}
-	out := *e
-	out.Op, out.Name = op, name
-	return &out
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"time"
 
 	"github.com/seed-298b2b26/shm/mapping"
 	"github.com/seed-298b2b26/shm/memfd"
@@ -11,19 +13,20 @@ import (
 	"github.com/seed-298b2b26/shm/sysv"
 )
 
-var errPermission = fs.ErrPermission
-
 // sysvBacking is an attached System V segment.
 type sysvBacking struct {
 	att *sysv.Attachment
 }
 
-func (b *sysvBacking) size() (int64, error) { return int64(b.att.Len()), nil }
-func (b *sysvBacking) truncatable() bool    { return false }
-func (b *sysvBacking) close() error         { return b.att.Detach() }
+func (b *sysvBacking) truncatable() bool { return false }
+func (b *sysvBacking) close() error      { return b.att.Detach() }
+
+func (b *sysvBacking) state() (int64, time.Time, error) {
+	return int64(b.att.Len()), time.Time{}, nil
+}
 
 func (b *sysvBacking) info() (Info, error) {
-	s, err := sysv.Stat(b.att.ID())
+	s, err := statSysV(b.att.ID())
 	if err != nil {
 		return Info{}, err
 	}
@@ -32,7 +35,30 @@ func (b *sysvBacking) info() (Info, error) {
 
 // remove marks by identifier, which stays this segment's as long as it is
 // attached.
-func (b *sysvBacking) remove() error { return sysv.Remove(b.att.ID()) }
+func (b *sysvBacking) remove() error {
+	if s, err := statSysV(b.att.ID()); err == nil && s.Removed() {
+		return fmt.Errorf("%w: its key is free", ErrRemoved)
+	}
+	return sysv.Remove(b.att.ID())
+}
+
+// statSysV asks shmctl, and where that is refused, by the segment's mode or
+// by a sandbox, reads /proc.
+func statSysV(id sysv.ID) (sysv.Segment, error) {
+	s, err := sysv.Stat(id)
+	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
+		return s, err
+	}
+	all, listErr := sysv.ReadProc("/proc")
+	if listErr != nil {
+		return s, err
+	}
+	i := slices.IndexFunc(all, func(s sysv.Segment) bool { return s.ID == id })
+	if i < 0 {
+		return s, err
+	}
+	return all[i], nil
+}
 
 // posixBacking is an open and mapped POSIX object.
 type posixBacking struct {
@@ -41,9 +67,9 @@ type posixBacking struct {
 	opts *posix.Options
 }
 
-func (b *posixBacking) size() (int64, error) {
+func (b *posixBacking) state() (int64, time.Time, error) {
 	st, err := b.obj.Stat()
-	return st.Size, err
+	return st.Size, st.Modify, err
 }
 
 func (b *posixBacking) truncatable() bool { return true }
@@ -85,9 +111,9 @@ type memfdBacking struct {
 	m    *mapping.Mapping
 }
 
-func (b *memfdBacking) size() (int64, error) {
+func (b *memfdBacking) state() (int64, time.Time, error) {
 	st, err := b.file.Stat()
-	return st.Size, err
+	return st.Size, st.Modify, err
 }
 
 func (b *memfdBacking) truncatable() bool {

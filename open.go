@@ -32,7 +32,7 @@ func Open(address string, opts *Options) (*Segment, error) {
 		s, err = openSysV(a, o)
 	}
 	if err != nil {
-		return nil, rename(err, "open", a.String())
+		return nil, named(err, "open", a.Kind, a.String())
 	}
 	return s, nil
 }
@@ -89,15 +89,20 @@ func mapPOSIX(a Address, obj *posix.Object, size int64, o *Options) (*Segment, e
 	if err != nil {
 		return nil, err
 	}
-	return &Segment{
-		address: a.String(), region: mem.Of(m.Bytes()), readOnly: o.ReadOnly,
-		backing: &posixBacking{obj: obj, m: m, opts: o.posix()},
-	}, nil
+	return newSegment(a.Kind, a.String(), m.Bytes(), o, &posixBacking{obj: obj, m: m, opts: o.posix()}), nil
+}
+
+func newSegment(kind Kind, address string, b []byte, o *Options, backing backing) *Segment {
+	s := &Segment{kind: kind, address: address, region: mem.Of(b), readOnly: o.ReadOnly, backing: backing}
+	// Where the object cannot be asked, it cannot be asked later either, and
+	// then the time does not count.
+	_, s.modified, _ = backing.state()
+	return s
 }
 
 func openMemfd(a Address, o *Options) (*Segment, error) {
 	if a.By != ByDescriptor {
-		return nil, &Error{Kind: string(Memfd), Err: fmt.Errorf("a memfd's name finds nothing: %w", syscall.EINVAL), Hint: "open with memfd:PID/FD"}
+		return nil, &Error{Err: fmt.Errorf("a memfd's name finds nothing: %w", syscall.EINVAL), Hint: "open with memfd:PID/FD"}
 	}
 	flags := posix.O_RDWR
 	if o.ReadOnly || o.Private {
@@ -129,12 +134,13 @@ func FromMemfd(f *memfd.File, opts *Options) (*Segment, error) {
 		m, err = mapFD(f.FD(), st.Size, o)
 	}
 	if err != nil {
-		return nil, rename(err, "open", address)
+		err := named(err, "open", Memfd, address).(*Error)
+		if errors.Is(err, syscall.EPERM) && !o.ReadOnly && !o.Private {
+			err.Hint = "a seal forbids new writers (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE): open it read-only or private"
+		}
+		return nil, err
 	}
-	return &Segment{
-		address: address, region: mem.Of(m.Bytes()), readOnly: o.ReadOnly,
-		backing: &memfdBacking{file: f, m: m},
-	}, nil
+	return newSegment(Memfd, address, m.Bytes(), o, &memfdBacking{file: f, m: m}), nil
 }
 
 func openSysV(a Address, o *Options) (*Segment, error) {
@@ -151,18 +157,29 @@ func findSysV(a Address) (sysv.ID, error) {
 	case ByID:
 		return a.ID, nil
 	case ByPrivate:
-		return 0, &Error{Kind: string(SysV), Err: fmt.Errorf("a private segment has no key: %w", syscall.EINVAL), Hint: "open it by its identifier, sysv:id=N"}
+		return 0, &Error{Err: fmt.Errorf("a private segment has no key: %w", syscall.EINVAL), Hint: "open it by its identifier, sysv:id=N"}
 	}
 	key, err := a.key()
 	if err != nil {
 		return 0, err
 	}
-	return sysv.Get(key, 0, 0)
+	id, err := sysv.Get(key, 0, 0)
+	if errors.Is(err, syscall.ENOENT) {
+		e := *err.(*Error)
+		e.Err = fmt.Errorf("no segment has the key %#08x: %w", uint32(key), e.Err)
+		err = &e
+	}
+	return id, err
+}
+
+var errSysVPrivate = &Error{
+	Err:  fmt.Errorf("System V segments cannot be mapped privately: %w", errors.ErrUnsupported),
+	Hint: "open it read-only",
 }
 
 func attachSysV(a Address, id sysv.ID, o *Options) (*Segment, error) {
 	if o.Private {
-		return nil, &Error{Kind: string(SysV), Err: fmt.Errorf("System V segments cannot be mapped privately: %w", errors.ErrUnsupported), Hint: "open it read-only"}
+		return nil, errSysVPrivate
 	}
 	flags := 0
 	if o.ReadOnly {
@@ -176,8 +193,5 @@ func attachSysV(a Address, id sysv.ID, o *Options) (*Segment, error) {
 	if a.By == ByPrivate {
 		address = id.String()
 	}
-	return &Segment{
-		address: address, region: mem.Of(att.Bytes()), readOnly: o.ReadOnly,
-		backing: &sysvBacking{att},
-	}, nil
+	return newSegment(SysV, address, att.Bytes(), o, &sysvBacking{att}), nil
 }

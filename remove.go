@@ -22,7 +22,7 @@ func Remove(address string, opts *Options) error {
 	case POSIX:
 		err = posix.Unlink(a.Name, opts.orDefault().posix())
 	case Memfd:
-		err = &Error{Kind: string(Memfd), Err: fmt.Errorf("a memfd has no name to be removed: %w", errors.ErrUnsupported), Hint: "it goes when the last process that has it closes it or ends"}
+		err = &Error{Err: fmt.Errorf("a memfd has no name to be removed: %w", errors.ErrUnsupported), Hint: "it goes when the last process that has it closes it or ends"}
 	default:
 		var id sysv.ID
 		if id, err = findSysV(a); err == nil {
@@ -30,13 +30,14 @@ func Remove(address string, opts *Options) error {
 		}
 	}
 	if err != nil {
-		return rename(err, "remove", a.String())
+		return named(err, "remove", a.Kind, a.String())
 	}
 	return nil
 }
 
 // Stat asks the kernel what it knows about an object, without opening it. Of
-// the options Dir counts. System V segments need permission to be read.
+// the options Dir counts. Permission to read it is needed only for a memfd,
+// and for a System V segment where there is no /proc.
 func Stat(address string, opts *Options) (Info, error) {
 	a, err := ParseAddress(address)
 	if err != nil {
@@ -48,6 +49,9 @@ func Stat(address string, opts *Options) (Info, error) {
 		var st posix.Status
 		if st, err = posix.Stat(a.Name, opts.orDefault().posix()); err == nil {
 			i = posixInfo(st)
+			if !st.Regular() {
+				err = fmt.Errorf("it is no shared memory object but something else (%v): %w", st.Mode, syscall.EINVAL)
+			}
 		}
 	case Memfd:
 		i, err = statMemfd(a)
@@ -55,14 +59,14 @@ func Stat(address string, opts *Options) (Info, error) {
 		var id sysv.ID
 		if id, err = findSysV(a); err == nil {
 			var s sysv.Segment
-			if s, err = sysv.Stat(id); err == nil {
+			if s, err = statSysV(id); err == nil {
 				i = sysvInfo(s)
 			}
 			err = notThere(err)
 		}
 	}
 	if err != nil {
-		return Info{}, rename(err, "info", a.String())
+		return Info{}, named(err, "info", a.Kind, a.String())
 	}
 	i.Address = a.String()
 	return i, nil
@@ -70,7 +74,7 @@ func Stat(address string, opts *Options) (Info, error) {
 
 func statMemfd(a Address) (Info, error) {
 	if a.By != ByDescriptor {
-		return Info{}, &Error{Kind: string(Memfd), Err: fmt.Errorf("a memfd's name finds nothing: %w", syscall.EINVAL), Hint: "name it by memfd:PID/FD"}
+		return Info{}, &Error{Err: fmt.Errorf("a memfd's name finds nothing: %w", syscall.EINVAL), Hint: "name it by memfd:PID/FD"}
 	}
 	f, err := memfd.OpenProc(a.PID, a.FD, posix.O_RDONLY)
 	if err != nil {

@@ -3,21 +3,46 @@ package shm
 import (
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/procfs"
+	"github.com/seed-298b2b26/shm/internal/sys"
+	"github.com/seed-298b2b26/shm/posix"
 )
 
-// roomFrom is the size from which on the limits are read before memory is
-// taken. Below, reading them costs more than the object.
+// roomFrom is the size from which on the memory limits are read before memory
+// is taken. Below, reading them costs more than the object.
 const roomFrom = 1 << 20
 
-// checkRoom refuses size bytes that the memory cgroup or the machine has not
-// got. No mount bounds memfds and System V segments, and for the cgroup not
-// even a tmpfs's own limit counts: what passes it is not refused but makes
-// the kernel kill a process. What others take between this look and the
-// reservation is a race that remains. Limits that cannot be read do not
-// count.
-func checkRoom(size int64) error {
+// checkRoom refuses size bytes for which there is no room, before anything is
+// taken: a reservation that fails in the end has filled the mount until then,
+// and what passes a memory cgroup's limit is not refused at all but makes the
+// kernel kill a process. No mount bounds memfds and System V segments, and
+// for the cgroup not even a tmpfs's own limit counts. What others take
+// between this look and the reservation is a race that remains. Limits that
+// cannot be read do not count.
+func checkRoom(kind Kind, size int64, o *Options) error {
+	if o.Sparse || o.Huge != 0 {
+		// Huge pages are a pool of their own, which the kernel asks at once.
+		return nil
+	}
+	if kind == POSIX {
+		dir := o.Dir
+		if dir == "" {
+			dir = posix.DefaultDir
+		}
+		st, err := sys.StatfsPath(dir)
+		switch {
+		case err != nil || st.Type != sys.TMPFS_MAGIC:
+			// Not memory, or nothing at all, as creating will tell.
+			return nil
+		case st.Blocks != 0 && uint64(size) > st.Avail*uint64(st.BlockSize):
+			return &Error{
+				Err:  fmt.Errorf("%s has room for %d more bytes, and %d are needed: %w", dir, st.Avail*uint64(st.BlockSize), size, syscall.ENOSPC),
+				Hint: fmt.Sprintf("ask for less, remove what nobody uses, or make the mount larger (mount -o remount,size=... %s)", dir),
+			}
+		}
+	}
 	if size < roomFrom {
 		return nil
 	}
@@ -27,15 +52,21 @@ func checkRoom(size int64) error {
 		if st, err := lim.Stat(); err == nil {
 			// Cached files count as used, and are dropped before anything
 			// is refused.
-			room += st.ActiveFile + st.InactiveFile
+			room = min(room+st.Reclaimable(), lim.Limit)
 		}
 		if uint64(size) > room {
-			return fmt.Errorf("the memory cgroup %s has room for %d more bytes of its %d: %w", lim.Path, room, lim.Limit, ErrNoSpace)
+			return &Error{
+				Err:  fmt.Errorf("the memory cgroup %s has room for %d more bytes of its %d, and %d are needed: %w", lim.Path, room, lim.Limit, size, syscall.ENOSPC),
+				Hint: "ask for less, raise the limit, or create it sparse and use a part of it",
+			}
 		}
 	}
 	if m, err := proc.Meminfo(); err == nil && m["MemAvailable"] > 0 {
 		if room := m["MemAvailable"] + m["SwapFree"]; uint64(size) > room {
-			return fmt.Errorf("the machine has room for %d more bytes: %w", room, ErrNoSpace)
+			return &Error{
+				Err:  fmt.Errorf("the machine has room for %d more bytes, and %d are needed: %w", room, size, syscall.ENOSPC),
+				Hint: "ask for less, free memory, or create it sparse and use a part of it",
+			}
 		}
 	}
 	return nil

@@ -1,9 +1,8 @@
 package shm
 
 import (
-	"errors"
-	"fmt"
 	"io"
+	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/memfd"
@@ -17,16 +16,19 @@ import (
 // accesses to them but what the peers agree on.
 type Segment struct {
 	gate     mem.Gate
+	kind     Kind
 	address  string
 	region   mem.Region
 	readOnly bool
+	modified time.Time // the object's, when it was mapped
 	backing  backing
 }
 
 // backing is what differs between the kinds of memory.
 type backing interface {
-	// size is the object's size now, which another process may have changed.
-	size() (int64, error)
+	// state is the object's size now, which another process may have changed,
+	// and when something last did; the zero time where nothing can.
+	state() (size int64, modified time.Time, err error)
 	// truncatable reports whether another process could still make it
 	// shorter.
 	truncatable() bool
@@ -50,8 +52,15 @@ func (s *Segment) ReadOnly() bool { return s.readOnly }
 
 // Truncatable reports whether another process could make the object shorter
 // while it is mapped, so that touching Bytes would be a fatal SIGBUS. System
-// V segments and memfds with F_SEAL_SHRINK never can be.
-func (s *Segment) Truncatable() bool { return s.backing.truncatable() }
+// V segments and memfds with F_SEAL_SHRINK never can be. It is false after
+// Close.
+func (s *Segment) Truncatable() bool {
+	if !s.gate.Enter() {
+		return false
+	}
+	defer s.gate.Leave()
+	return s.backing.truncatable()
+}
 
 // Bytes is the memory itself, not a copy; nil after Close. It must not be
 // touched after Close, nor written when s is ReadOnly, and see Truncatable.
@@ -94,24 +103,35 @@ func (s *Segment) ReadAt(p []byte, off int64) (n int, err error) {
 	if !s.gate.Enter() {
 		return 0, s.fail("read", ErrClosed)
 	}
-	defer s.gate.Leave()
-	if off < 0 {
-		return 0, s.fail("read", &mem.BoundsError{Off: off, Size: uintptr(len(p)), Len: s.Size()})
-	}
-	if off >= s.Size() {
-		if len(p) == 0 {
+	if uint64(off) >= uint64(s.region.Len()) {
+		s.gate.Leave()
+		switch {
+		case off < 0:
+			return 0, s.fail("read", &mem.BoundsError{Off: off, Size: uintptr(len(p)), Len: s.Size()})
+		case len(p) == 0:
 			return 0, nil
 		}
 		return 0, io.EOF
 	}
-	n, err = s.region.ReadAt(p, off)
-	if err != nil {
-		return n, s.explain("read", err)
+	n, ok := s.region.TryReadAt(p, off)
+	if !ok {
+		// It leaves the gate.
+		return s.readAgain(p, off)
 	}
+	s.gate.Leave()
 	if n < len(p) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+func (s *Segment) readAgain(p []byte, off int64) (n int, err error) {
+	defer s.gate.Leave()
+	n, err = s.region.ReadAt(p, off)
+	if err == nil && n < len(p) {
+		return n, io.EOF
+	}
+	return n, s.explain("read", err)
 }
 
 // WriteAt copies p into the memory at off (io.WriterAt). What does not fit is
@@ -121,16 +141,27 @@ func (s *Segment) WriteAt(p []byte, off int64) (n int, err error) {
 	if !s.gate.Enter() {
 		return 0, s.fail("write", ErrClosed)
 	}
-	defer s.gate.Leave()
-	if s.readOnly {
-		return 0, s.fail("write", errReadOnly)
+	switch {
+	case s.readOnly:
+		err = errReadOnly
+	default:
+		err = s.region.Check(off, uintptr(len(p)), 1)
 	}
-	if err := s.region.Check(off, uintptr(len(p)), 1); err != nil {
+	if err != nil || len(p) == 0 {
+		s.gate.Leave()
 		return 0, s.fail("write", err)
 	}
-	if len(p) == 0 {
-		return 0, nil
+	n, ok := s.region.TryWriteAt(p, off)
+	if !ok {
+		// It leaves the gate.
+		return s.writeAgain(p, off)
 	}
+	s.gate.Leave()
+	return n, nil
+}
+
+func (s *Segment) writeAgain(p []byte, off int64) (n int, err error) {
+	defer s.gate.Leave()
 	n, err = s.region.WriteAt(p, off)
 	return n, s.explain("write", err)
 }
@@ -159,25 +190,23 @@ func (s *Segment) Info() (Info, error) {
 	defer s.gate.Leave()
 	i, err := s.backing.info()
 	if err != nil {
-		return Info{}, rename(err, "info", s.address)
+		return Info{}, s.fail("info", err)
 	}
 	i.Address = s.address
 	return i, nil
 }
 
 // Remove takes the object's name away: nobody finds it any more, and the
-// memory goes when the last process has closed it. A name that stands for
-// another object by now is left alone (ErrRemoved). A memfd has no name, and
-// nothing happens. The Segment stays usable.
+// memory goes when the last process has closed it. ErrRemoved says that
+// somebody has done so before; then a name that stands for another object by
+// now is left alone. A memfd has no name, and nothing happens. The Segment
+// stays usable.
 func (s *Segment) Remove() error {
 	if !s.gate.Enter() {
 		return s.fail("remove", ErrClosed)
 	}
 	defer s.gate.Leave()
-	if err := s.backing.remove(); err != nil {
-		return rename(err, "remove", s.address)
-	}
-	return nil
+	return s.fail("remove", s.backing.remove())
 }
 
 // Close unmaps the memory and lets go of the object, which goes on to exist
@@ -189,45 +218,8 @@ func (s *Segment) Close() error {
 	if !s.gate.Close() {
 		return nil
 	}
-	if err := s.backing.close(); err != nil {
-		return rename(err, "close", s.address)
-	}
-	return nil
+	return s.fail("close", s.backing.close())
 }
 
-var errReadOnly = fmt.Errorf("it was opened read-only: %w", errPermission)
-
-func (s *Segment) fail(op string, err error) error {
-	return &Error{Op: op, Kind: string(kindOf(s.address)), Name: s.address, Err: err}
-}
-
-// explain says which cause a fault in the memory had.
-func (s *Segment) explain(op string, err error) error {
-	var f *mem.Fault
-	if err == nil || !errors.As(err, &f) {
-		return err
-	}
-	size, sizeErr := s.backing.size()
-	switch {
-	case sizeErr != nil:
-		return s.fail(op, errors.Join(f, sizeErr))
-	case size < s.Size() && f.Off >= size:
-		e := s.fail(op, fmt.Errorf("%w: it has %d bytes now, %d are mapped, and byte %d was touched", ErrTruncated, size, s.Size(), f.Off)).(*Error)
-		e.Hint = "another process made the object shorter; open it again to see what is left"
-		return e
-	case s.readOnly:
-		return s.fail(op, errReadOnly)
-	}
-	e := s.fail(op, fmt.Errorf("%w: byte %d was touched and no memory could be had for its page", ErrNoSpace, f.Off)).(*Error)
-	e.Hint = "the mount, the huge pages or the memory cgroup are full; an object that was created reserved cannot meet this"
-	return e
-}
-
-func kindOf(address string) Kind {
-	for i := range address {
-		if address[i] == ':' {
-			return Kind(address[:i])
-		}
-	}
-	return ""
-}
+// fail gives an error of this Segment, or nil for nil.
+func (s *Segment) fail(op string, err error) error { return named(err, op, s.kind, s.address) }

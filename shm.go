@@ -17,7 +17,8 @@
 //
 //   - Opening never resizes, and creating never shows a half-made object: it
 //     is of its full size, and reserved, when it gets its name.
-//   - A full /dev/shm or memory cgroup is ErrNoSpace at creation.
+//   - A full /dev/shm is ErrNoSpace at creation, and so is, from 1 MiB on, a
+//     memory cgroup or a machine that has not got the memory.
 //   - A peer that truncates the object under us costs an ErrTruncated, never
 //     the process, in ReadAt, WriteAt, View, Update, Typed and all adapters.
 //   - A method of a closed Segment answers ErrClosed, and Close waits for the
@@ -35,7 +36,10 @@
 //   - System V memory is not reserved when it is created: where the system
 //     runs out, accessors answer ErrNoSpace.
 //   - The memory cgroup's limit is read before memory is taken; what another
-//     process takes in between is a race that remains.
+//     process takes in between is a race that remains. Smaller objects than
+//     1 MiB are made without that look.
+//   - A peer that makes an object shorter and longer again between two
+//     accesses is not noticed; what was beyond its end reads as zeros.
 //   - Linux on amd64, arm64, loong64 and riscv64. Elsewhere everything
 //     compiles, and every call answers errors.ErrUnsupported.
 //
@@ -56,8 +60,8 @@ import (
 //
 // errors.Is finds the errno, and: fs.ErrNotExist for ENOENT and EIDRM,
 // fs.ErrExist, fs.ErrPermission for EACCES and EPERM, os.ErrDeadlineExceeded
-// for ETIMEDOUT, errors.ErrUnsupported, ErrNoSpace for ENOSPC, ErrBusy for
-// EBUSY.
+// for ETIMEDOUT, errors.ErrUnsupported, ErrNoSpace for ENOSPC and (of this
+// package's functions) ENOMEM, ErrBusy for EBUSY.
 type Error = sys.Error
 
 // Causes on which callers branch, beside those of package io/fs.

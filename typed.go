@@ -35,6 +35,16 @@ func (t Typed[T]) Load() (v T, err error) {
 	if !t.s.gate.Enter() {
 		return v, t.s.fail("load", ErrClosed)
 	}
+	v, ok := mem.TryLoad(t.p)
+	if !ok {
+		// It leaves the gate.
+		return t.loadAgain()
+	}
+	t.s.gate.Leave()
+	return v, nil
+}
+
+func (t Typed[T]) loadAgain() (v T, err error) {
 	defer t.s.gate.Leave()
 	err = t.s.region.Guard(func() error {
 		v = *t.p
@@ -48,10 +58,20 @@ func (t Typed[T]) Store(v T) error {
 	if !t.s.gate.Enter() {
 		return t.s.fail("store", ErrClosed)
 	}
-	defer t.s.gate.Leave()
 	if t.s.readOnly {
+		t.s.gate.Leave()
 		return t.s.fail("store", errReadOnly)
 	}
+	if !mem.TryStore(t.p, v) {
+		// It leaves the gate.
+		return t.storeAgain(v)
+	}
+	t.s.gate.Leave()
+	return nil
+}
+
+func (t Typed[T]) storeAgain(v T) error {
+	defer t.s.gate.Leave()
 	return t.s.explain("store", t.s.region.Guard(func() error {
 		*t.p = v
 		return nil
@@ -105,7 +125,10 @@ func Atomic[W Word](s *Segment, off int64) (*W, error) {
 
 func (s *Segment) viewError(op string, err error) error {
 	if _, ok := err.(*mem.TypeError); ok {
-		err = fmt.Errorf("%w: %w", ErrType, err)
+		err = &Error{
+			Err:  fmt.Errorf("%w: %w", ErrType, err),
+			Hint: "use numbers of a fixed width, bools, and arrays and structs of them",
+		}
 	}
 	return s.fail(op, err)
 }

@@ -7,17 +7,22 @@ import (
 
 // Gate counts who is inside and lets one closer wait for them. Unlike
 // sync.RWMutex, a closer that waits turns newcomers away instead of making
-// them wait: so somebody inside may enter again, and cannot be deadlocked
-// with the closer by it.
+// them wait, so somebody inside who tries to enter again cannot be deadlocked
+// with the closer by it. To go in and out costs one atomic addition each.
 //
 // The zero Gate is open. It must not be copied.
 //
 // Guarantee: after Close has returned nobody is inside, and nobody enters
 // any more.
 type Gate struct {
-	state atomic.Int64 // how many are inside, plus closed
-	mu    sync.Mutex
-	empty *sync.Cond // made by the first Close; guarded by mu
+	// state is how many are inside, plus closed. Who is turned away counts
+	// for a moment too, so below closed it is exact and above it is not:
+	// whom Close waits for is counted by inside.
+	state atomic.Int64
+
+	mu     sync.Mutex
+	inside int64      // who was inside when it was closed and still is
+	empty  *sync.Cond // made by the first Close
 }
 
 // closed is far above every count and leaves the sum positive.
@@ -26,26 +31,27 @@ const closed = 1 << 62
 // Enter lets the caller in, until Leave; false means that the gate closes or
 // has closed.
 func (g *Gate) Enter() bool {
-	for {
-		n := g.state.Load()
-		if n >= closed {
-			return false
-		}
-		if g.state.CompareAndSwap(n, n+1) {
-			return true
-		}
+	if g.state.Add(1) < closed {
+		return true
 	}
+	g.state.Add(-1)
+	return false
 }
 
 // Leave ends what Enter began.
 func (g *Gate) Leave() {
-	if g.state.Add(-1) == closed {
-		// The last one inside while somebody closes. Close set the flag
-		// before it looked, under mu, so it is either before its look or
-		// asleep: either way the broadcast cannot be missed.
-		g.mu.Lock()
+	if g.state.Add(-1) >= closed {
+		g.leaveClosing()
+	}
+}
+
+// leaveClosing is for who was inside when the gate was closed: Close counted
+// everybody in the addition that closed it, and this leave came after that.
+func (g *Gate) leaveClosing() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside--; g.inside == 0 {
 		g.empty.Broadcast()
-		g.mu.Unlock()
 	}
 }
 
@@ -55,14 +61,12 @@ func (g *Gate) Leave() {
 func (g *Gate) Close() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.empty == nil {
-		g.empty = sync.NewCond(&g.mu)
-	}
-	first := g.state.Load() < closed
+	first := g.empty == nil
 	if first {
-		g.state.Add(closed)
+		g.empty = sync.NewCond(&g.mu)
+		g.inside = g.state.Add(closed) - closed
 	}
-	for g.state.Load() > closed {
+	for g.inside > 0 {
 		g.empty.Wait()
 	}
 	return first

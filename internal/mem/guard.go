@@ -41,16 +41,31 @@ func (r Region) fault(p any) error {
 	panic(p)
 }
 
+// TryReadAt copies from the region into p, at most to the region's end, and
+// reports whether that went well. If not, some of p may be overwritten, and
+// ReadAt tells what was wrong. It never panics, so that what must be done
+// after it needs no defer; that is worth a third of the time of a small copy.
+func (r Region) TryReadAt(p []byte, off int64) (n int, ok bool) {
+	n, caught := guardedCopy(p, r.b[off:])
+	return n, caught == nil
+}
+
+// TryWriteAt is TryReadAt in the other direction.
+func (r Region) TryWriteAt(p []byte, off int64) (n int, ok bool) {
+	n, caught := guardedCopy(r.b[off:], p)
+	return n, caught == nil
+}
+
 // ReadAt copies from the region into p, at most to the region's end. After a
-// fault, n counts the bytes before the page that could not be read, and
-// those stand in p.
+// *Fault, n counts the bytes before the page that could not be read, and
+// those stand in p. A fault elsewhere, in p, is panicked again.
 func (r Region) ReadAt(p []byte, off int64) (n int, err error) {
 	return r.copy(p, r.b[off:], r.b[off:])
 }
 
 // WriteAt copies p into the region, at most to the region's end. After a
-// fault, n counts the bytes before the page that could not be written, and
-// those are in the region.
+// *Fault, n counts the bytes before the page that could not be written, and
+// those are in the region. A fault elsewhere, in p, is panicked again.
 func (r Region) WriteAt(p []byte, off int64) (n int, err error) {
 	return r.copy(r.b[off:], p, r.b[off:])
 }
@@ -59,16 +74,17 @@ func (r Region) WriteAt(p []byte, off int64) (n int, err error) {
 // fault is not known, for it may begin at the end: so after a fault the copy
 // is done again, page by page, up to the page that fails.
 func (r Region) copy(dst, src, shared []byte) (n int, err error) {
-	n, fault := r.guardedCopy(dst, src)
-	if fault == nil {
+	n, caught := guardedCopy(dst, src)
+	if caught == nil {
 		return n, nil
 	}
+	r.fault(caught)
 	page := os.Getpagesize()
 	whole := min(len(dst), len(src))
 	for n = 0; n < whole; {
 		step := min(page-int(address(shared)+uintptr(n))&(page-1), whole-n)
-		if _, again := r.guardedCopy(dst[n:n+step], src[n:n+step]); again != nil {
-			return n, again
+		if _, caught = guardedCopy(dst[n:n+step], src[n:n+step]); caught != nil {
+			return n, r.fault(caught)
 		}
 		n += step
 	}
@@ -76,13 +92,42 @@ func (r Region) copy(dst, src, shared []byte) (n int, err error) {
 	return n, nil
 }
 
-func (r Region) guardedCopy(dst, src []byte) (n int, err *Fault) {
+// guardedCopy is copy, and gives what it panicked with.
+func guardedCopy(dst, src []byte) (n int, caught any) {
 	old := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(old)
-		if p := recover(); p != nil {
-			err = r.fault(p).(*Fault)
+		if n < 0 {
+			n, caught = 0, recover()
 		}
 	}()
+	n = -1
 	return copy(dst, src), nil
+}
+
+// TryLoad copies the value at p, which is in a region, and reports whether
+// that went well; Guard tells what was wrong otherwise. It never panics.
+func TryLoad[T any](p *T) (v T, ok bool) {
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if !ok {
+			recover()
+		}
+	}()
+	v = *p
+	return v, true
+}
+
+// TryStore is TryLoad in the other direction.
+func TryStore[T any](p *T, v T) (ok bool) {
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if !ok {
+			recover()
+		}
+	}()
+	*p = v
+	return true
 }

@@ -3,6 +3,7 @@ package mem
 import (
 	"fmt"
 	"os"
+	"syscall"
 )
 
 // Region is a range of memory, mapped or from the heap. The zero Region is
@@ -64,7 +65,7 @@ func (r Region) Slice(off int64, n int) (Region, error) {
 	return Region{r.b[off : off+int64(n) : off+int64(n)]}, nil
 }
 
-// BoundsError tells of a range that is not inside its region.
+// BoundsError tells of a range that is not inside its region. It is EINVAL.
 type BoundsError struct {
 	Off  int64
 	Size uintptr
@@ -75,7 +76,9 @@ func (e *BoundsError) Error() string {
 	return fmt.Sprintf("%d bytes at offset %d do not fit into %d bytes", e.Size, e.Off, e.Len)
 }
 
-// AlignError tells of an offset that the type cannot stand at.
+func (e *BoundsError) Unwrap() error { return syscall.EINVAL }
+
+// AlignError tells of an offset that the type cannot stand at. It is EINVAL.
 type AlignError struct {
 	Off   int64
 	Align uintptr
@@ -84,6 +87,8 @@ type AlignError struct {
 func (e *AlignError) Error() string {
 	return fmt.Sprintf("offset %d is not aligned to %d bytes", e.Off, e.Align)
 }
+
+func (e *AlignError) Unwrap() error { return syscall.EINVAL }
 
 // Of makes a region of bytes that a mapping call returned.
 func Of(b []byte) Region { return Region{b} }

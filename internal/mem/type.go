@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"syscall"
 )
 
-// CountError tells of a slice that is not inside its region.
+// CountError tells of a slice that is not inside its region. It is EINVAL.
 type CountError struct {
 	Off   int64
 	Count int
@@ -17,6 +18,8 @@ type CountError struct {
 func (e *CountError) Error() string {
 	return fmt.Sprintf("%d values of %d bytes at offset %d do not fit into %d bytes", e.Count, e.Size, e.Off, e.Len)
 }
+
+func (e *CountError) Unwrap() error { return syscall.EINVAL }
 
 // TypeError tells why values of a type cannot stand in shared memory.
 type TypeError struct {

@@ -1,0 +1,38 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
+)
+
+// named gives an error the operation, the kind and the name by which the
+// caller knows them, in place of those of the packages below; nil for nil.
+func named(err error, op string, kind Kind, name string) error {
+	if err == nil {
+		return nil
+	}
+	out := &Error{Op: op, Kind: string(kind), Name: printable(name), Err: err}
+	if e, ok := err.(*Error); ok {
+		out.Err, out.Hint = e.Err, e.Hint
+	}
+	// What lacks memory has one name here, whichever call it was.
+	if errors.Is(out.Err, syscall.ENOMEM) && !errors.Is(out.Err, ErrNoSpace) {
+		out.Err = fmt.Errorf("%w: %w", ErrNoSpace, out.Err)
+	}
+	return out
+}
+
+// printable quotes a name that a terminal would not show as it is.
+func printable(name string) string {
+	strange := func(r rune) bool { return !unicode.IsPrint(r) }
+	if utf8.ValidString(name) && !strings.ContainsFunc(name, strange) {
+		return name
+	}
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
+}

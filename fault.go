@@ -1,0 +1,64 @@
+package shm
+
+import (
+	"fmt"
+	"io/fs"
+
+	"github.com/seed-298b2b26/shm/internal/mem"
+)
+
+// looks is how often explain looks at an object before it believes that
+// nobody is changing its size just now.
+const looks = 16
+
+var errReadOnly = &Error{
+	Err:  fmt.Errorf("it was opened read-only: %w", fs.ErrPermission),
+	Hint: "open it without the option ReadOnly",
+}
+
+// explain says which cause a fault in the memory had. The kernel does not
+// tell, so it is found out afterwards, from what the object is like then: a
+// peer may have made it longer again by that time.
+func (s *Segment) explain(op string, err error) error {
+	f, ok := err.(*mem.Fault)
+	if !ok {
+		return err
+	}
+	for range looks {
+		size, modified, err := s.backing.state()
+		switch {
+		case err != nil:
+			return s.fail(op, fmt.Errorf("%w, and the object cannot be asked: %w", f, err))
+		case f.Off >= size:
+			return s.fail(op, &Error{
+				Err:  fmt.Errorf("%w: it has %d bytes now, %d are mapped, and byte %d was touched", ErrTruncated, size, s.Size(), f.Off),
+				Hint: "another process made the object shorter; open it again to see what is left",
+			})
+		case !s.touchable(f.Off):
+			// Cut off since the look, or no memory for the page.
+			continue
+		case !modified.Equal(s.modified):
+			return s.fail(op, &Error{
+				Err:  fmt.Errorf("%w, and made longer again: byte %d was touched", ErrTruncated, f.Off),
+				Hint: "another process changes the object's size; what was beyond its end is lost",
+			})
+		case s.readOnly:
+			return s.fail(op, errReadOnly)
+		}
+		break
+	}
+	return s.fail(op, &Error{
+		Err:  fmt.Errorf("%w: byte %d was touched and no memory could be had for its page", ErrNoSpace, f.Off),
+		Hint: "the mount, the huge pages or the memory cgroup are full; an object that was created reserved cannot meet this",
+	})
+}
+
+// touchable reports whether a byte can be read now.
+func (s *Segment) touchable(off int64) bool {
+	if off >= s.Size() {
+		return false
+	}
+	var b [1]byte
+	_, ok := s.region.TryReadAt(b[:], off)
+	return ok
+}
