@@ -116,7 +116,7 @@ func (o *Object) setSize(size int64, opts *Options) error {
 	if opts != nil && opts.Sparse {
 		return o.fd.Truncate(size)
 	}
-	err := o.fd.Reserve(0, size)
+	err := o.reserve(0, size)
 	if errors.Is(err, syscall.EOPNOTSUPP) {
 		// A directory on a file system without fallocate: only the size can
 		// be promised there.

@@ -268,3 +268,8 @@ func wantHint(t tester, err error, part string) {
 		t.Fatalf("%v: its hint does not speak of %q: %+v", err, part, e)
 	}
 }
+
+// mappingOf maps the start of an object for reading and writing.
+func mappingOf(o *posix.Object, length int) (*mapping.Mapping, error) {
+	return mapping.SharedFile(o.FD(), 0, length, rw, nil)
+}

@@ -116,21 +116,6 @@ func (o *Object) Truncate(size int64) error {
 	return o.wrap("ftruncate", err)
 }
 
-// Reserve is fallocate(2): it takes memory for length bytes from offset on
-// and makes the object at least so long. Where there is not enough it fails
-// with ENOSPC, now and not by a SIGBUS later; what was reserved until then
-// stays. The contents do not change.
-func (o *Object) Reserve(offset, length int64) error {
-	err := o.fd.Reserve(offset, length)
-	switch {
-	case errors.Is(err, syscall.EINVAL):
-		err = fmt.Errorf("%d bytes from %d on: %w", length, offset, err)
-	case errors.Is(err, syscall.EBADF):
-		err = fmt.Errorf("the object is not open for writing: %w", err)
-	}
-	return o.wrap("fallocate", err)
-}
-
 // PunchHole gives the memory of a range back: it reads as zeros afterwards,
 // for everyone.
 func (o *Object) PunchHole(offset, length int64) error {

@@ -3,6 +3,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -283,6 +286,40 @@ static int loop(const char *name, const char *size, const char *count)
 	return 0;
 }
 
+/* without LIST PROGRAM ARG...: executes the program on a kernel that has no
+ * "unnamed" files, no "noreplace" renaming, no "link"s, whatever stands in the
+ * list: a filter answers as old kernels and other file systems do. */
+static int without(const char *list, char **argv)
+{
+#define TMPFILE 020000000 /* of O_TMPFILE, without O_DIRECTORY */
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define UNLESS(number, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, skip)
+#define NEVER 0xffff
+#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (value))
+	struct sock_filter code[] = {
+		LOAD(nr),
+		UNLESS(strstr(list, "unnamed") ? SYS_openat : NEVER, 3),
+		LOAD(args[2]),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TMPFILE, 0, 6),
+		ANSWER(EOPNOTSUPP),
+		UNLESS(strstr(list, "noreplace") ? SYS_renameat2 : NEVER, 3),
+		LOAD(args[4]),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1 /* RENAME_NOREPLACE */, 0, 2),
+		ANSWER(EINVAL),
+		UNLESS(strstr(list, "link") ? SYS_linkat : NEVER, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		ANSWER(EPERM),
+	};
+	/* The last test's jumps: refuse if equal, allow else. */
+	code[9].jt = 1, code[9].jf = 0;
+	struct sock_fprog program = {sizeof code / sizeof *code, code};
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+	must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+	execv(argv[0], argv);
+	must(0, argv[0]);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	char *what = argc > 1 ? argv[1] : "";
@@ -304,6 +341,8 @@ int main(int argc, char **argv)
 		return pidns(argv[2]);
 	if (!strcmp(what, "fsize") && argc == 3)
 		return fsize(argv[2]);
+	if (!strcmp(what, "without") && argc >= 4)
+		return without(argv[2], argv + 3);
 	if (!strcmp(what, "loop") && argc == 5)
 		return loop(argv[2], argv[3], argv[4]);
 	fprintf(stderr, "what?\n");
