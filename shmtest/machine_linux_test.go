@@ -36,6 +36,7 @@ func sysctl(t testing.TB) string {
 
 func TestSysctl(t *testing.T) {
 	shmtest.NeedIsolation(t)
+	shmtest.NeedRoot(t)
 	shmtest.CheckLeaks(t)
 	before := sysctl(t)
 	t.Run("set and restored", func(t *testing.T) {

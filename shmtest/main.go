@@ -30,6 +30,9 @@ const (
 	// envExec is the emulator and its arguments that precede the path of
 	// the test binary wherever it is re-executed.
 	envExec = "SHMTEST_EXEC"
+	// envSelf is the path of the test binary for the emulator, if the path
+	// that the binary knows of itself is closed to it.
+	envSelf = "SHMTEST_SELF"
 )
 
 // entered is set by Enter. Without it a child process would run the tests

@@ -26,7 +26,7 @@ var inner = map[string]func(t *testing.T){}
 func TestInner(t *testing.T) {
 	do := inner[os.Getenv(envInner)]
 	if do == nil {
-		t.SkipNow()
+		return
 	}
 	do(t)
 }

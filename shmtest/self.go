@@ -21,9 +21,11 @@ func self(args []string) (path string, argv []string, err error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("%s: %w", envExec, err)
 		}
-		exe, err := os.Executable()
-		if err != nil {
-			return "", nil, err
+		exe := os.Getenv(envSelf)
+		if exe == "" {
+			if exe, err = os.Executable(); err != nil {
+				return "", nil, err
+			}
 		}
 		argv = append(append([]string(nil), emulator...), exe)
 		return path, append(argv, args...), nil

@@ -65,18 +65,18 @@ func (s *setup) run() refusal {
 			return refuse("a tmpfs on "+ShmMount, err, syscall.EACCES, syscall.ENODEV, syscall.ENOENT)
 		}
 	}
+	// Opened while we may, for a user who may execute the program but not
+	// walk to it.
+	program, err := s.open()
+	if err != nil {
+		return refuse("the program", err)
+	}
 	for _, r := range s.Rlimits {
 		limit := syscall.Rlimit{Cur: r.Cur, Max: r.Max}
 		if err := syscall.Setrlimit(r.Resource, &limit); err != nil {
 			need := fmt.Sprintf("resource limit %d at %d, %d", r.Resource, r.Cur, r.Max)
 			return refuse(need, os.NewSyscallError("setrlimit", err))
 		}
-	}
-	// Opened while we may, for a user who may execute the program but not
-	// walk to it.
-	program, err := s.open()
-	if err != nil {
-		return refuse("the program", err)
 	}
 	for _, c := range s.DropCaps {
 		if err := prctl(prCapBSetDrop, uintptr(c), 0); err != nil {
@@ -158,14 +158,19 @@ func (s *setup) open() (int, error) {
 		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	if emulated {
-		// The emulator opens the binary by name, so it has to inherit it.
-		if _, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_SETFD, 0); errno != 0 {
+		// The emulator opens the binary by name, so the child has to
+		// inherit a descriptor, and what the child starts too: one that no
+		// extra file will replace.
+		high, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD, 200)
+		if errno != 0 {
 			return -1, os.NewSyscallError("fcntl", errno)
 		}
+		name := fmt.Sprintf("/proc/self/fd/%d", high)
+		os.Setenv(envSelf, name)
 		exe, _ := os.Executable()
 		for i, arg := range s.Argv {
 			if arg == exe {
-				s.Argv[i] = fmt.Sprintf("/proc/self/fd/%d", fd)
+				s.Argv[i] = name
 				break
 			}
 		}
