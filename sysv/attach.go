@@ -70,6 +70,23 @@ func mappedSize(addr uintptr) (int, error) {
 	return 0, fmt.Errorf("/proc/self/maps does not show the mapping at %#x: %w", addr, fs.ErrNotExist)
 }
 
+// occupied reports whether anything is mapped where the segment would be.
+func occupied(id ID, addr uintptr) bool {
+	var ds sys.ShmidDs
+	if stat(id, &ds) != nil {
+		return false
+	}
+	for m, err := range procfs.Root("/proc").Maps(procfs.Self) {
+		if err != nil {
+			return false
+		}
+		if m.Start < uint64(addr)+ds.Segsz && m.End > uint64(addr) {
+			return true
+		}
+	}
+	return false
+}
+
 // attachError says in words which of an errno's causes it was, where that can
 // be found out.
 func attachError(id ID, addr uintptr, flags int, err error) error {
@@ -86,9 +103,12 @@ func attachError(id ID, addr uintptr, flags int, err error) error {
 			e.Err = fmt.Errorf("SHM_REMAP needs an address: %w", err)
 		case addr != 0 && roundDown(addr) == 0:
 			e.Err = fmt.Errorf("address %#x rounds down to 0, where no memory can be: %w", addr, err)
-		case addr != 0 && flags&SHM_REMAP == 0:
+		case addr != 0 && flags&SHM_REMAP == 0 && occupied(id, roundDown(addr)):
 			e.Err = fmt.Errorf("something is mapped in the range at address %#x: %w", addr, err)
 			e.Hint = "SHM_REMAP replaces it; address 0 lets the kernel choose"
+		case addr != 0:
+			e.Err = fmt.Errorf("address %#x does not suit the segment: %w", addr, err)
+			e.Hint = "a segment of huge pages needs a multiple of their size; address 0 lets the kernel choose"
 		}
 	case errors.Is(err, syscall.EACCES):
 		e.Hint = "the segment's mode must grant this user read, without SHM_RDONLY write, and with SHM_EXEC execute"
@@ -124,7 +144,7 @@ func (a *Attachment) Detach() error {
 		return nil
 	}
 	if err := sys.Shmdt(a.region.Addr()); err != nil {
-		return detachError(a.id.String(), a.region.Addr(), err)
+		return detachError(fmt.Sprintf("%v at address %#x", a.id, a.region.Addr()), err)
 	}
 	return nil
 }
@@ -134,15 +154,15 @@ func (a *Attachment) Detach() error {
 // that were unmapped or protected separately go with it.
 func Detach(addr uintptr) error {
 	if err := sys.Shmdt(addr); err != nil {
-		return detachError(fmt.Sprintf("address %#x", addr), addr, err)
+		return detachError(fmt.Sprintf("address %#x", addr), err)
 	}
 	return nil
 }
 
-func detachError(name string, addr uintptr, err error) error {
+func detachError(name string, err error) error {
 	e := &sys.Error{Op: "shmdt", Kind: "sysv", Name: name, Err: err}
 	if errors.Is(err, syscall.EINVAL) {
-		e.Err = fmt.Errorf("no attachment starts at address %#x: %w", addr, err)
+		e.Err = fmt.Errorf("no attachment starts there: %w", err)
 	}
 	return e
 }

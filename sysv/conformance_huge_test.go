@@ -3,6 +3,7 @@ package sysv_test
 import (
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -28,6 +29,9 @@ func TestConformanceHuge(t *testing.T) {
 		for _, addr := range []uintptr{base + 1, base + uintptr(page)} { // a small page does not do
 			_, err := sysv.Attach(id, addr, 0)
 			wantErrno(t, err, syscall.EINVAL)
+			if err != nil && strings.Contains(err.Error(), "is mapped") {
+				t.Errorf("nothing is mapped there: %v", err)
+			}
 		}
 		wantNattch(t, id, 0)
 		if a := attach(t, id, base, 0); a.Addr() != base {

@@ -37,22 +37,33 @@ func TestConformanceRace(t *testing.T) {
 
 	t.Run("SV-009", func(t *testing.T) {
 		key := newKey(t)
-		race(t, 300, func(id sysv.ID) error {
-			a, err := sysv.Attach(id, 0, 0)
-			if err != nil {
-				return err
-			}
-			// Page 1 of the segment where page 0 was.
-			_, _, errno := syscall.Syscall6(syscall.SYS_REMAP_FILE_PAGES, a.Addr(), uintptr(page), 0, 1, 0, 0)
-			if errno != 0 && errno != syscall.EINVAL && !(emulated() && errno == syscall.ENOSYS) {
-				t.Errorf("remap_file_pages: %v", errno)
-			}
-			// The segment's key is another segment's by now.
-			if id, err := sysv.Get(key, int64(page), sysv.IPC_CREAT|0o600); err == nil {
-				sysv.Remove(id)
-			}
-			return a.Detach()
-		})
+		for range 300 {
+			id := create(t, key, int64(2*page), 0o600)
+			race1(t, func() error {
+				a, err := sysv.Attach(id, 0, 0)
+				if err != nil {
+					return err
+				}
+				// Page 1 of the segment where page 0 was; after that shmdt
+				// does not know it any more.
+				defer sys.Munmap(a.Addr(), uintptr(2*page))
+				_, _, errno := syscall.Syscall6(syscall.SYS_REMAP_FILE_PAGES, a.Addr(), uintptr(page), 0, 1, 0, 0)
+				if errno != 0 && errno != syscall.EINVAL && !(emulated() && errno == syscall.ENOSYS) {
+					t.Errorf("remap_file_pages: %v", errno)
+				}
+				return nil
+			}, func() error {
+				if err := sysv.Remove(id); err != nil {
+					return err
+				}
+				again, err := sysv.Get(key, int64(2*page), sysv.IPC_CREAT|sysv.IPC_EXCL|0o600)
+				if err != nil {
+					return err
+				}
+				return sysv.Remove(again)
+			})
+			wantGone(t, id)
+		}
 	})
 }
 
@@ -62,28 +73,34 @@ func race(t *testing.T, n int, f func(sysv.ID) error) {
 	t.Helper()
 	for range n {
 		id := private(t, int64(2*page), 0o600)
-		var both sync.WaitGroup
-		start := make(chan struct{})
-		both.Go(func() {
-			<-start
-			switch err := f(id); {
-			case err == nil:
-			case errors.Is(err, sys.EIDRM), errors.Is(err, syscall.EINVAL):
-				if !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("%v is no fs.ErrNotExist", err)
-				}
-			default:
-				t.Errorf("%v; want EIDRM or EINVAL", err)
-			}
-		})
-		both.Go(func() {
-			<-start
-			if err := sysv.Remove(id); err != nil {
-				t.Errorf("IPC_RMID: %v", err)
-			}
-		})
-		close(start)
-		both.Wait()
+		race1(t, func() error { return f(id) }, func() error { return sysv.Remove(id) })
 		wantGone(t, id)
 	}
+}
+
+// race1 runs use and remove at the same time.
+func race1(t *testing.T, use, remove func() error) {
+	t.Helper()
+	var both sync.WaitGroup
+	start := make(chan struct{})
+	both.Go(func() {
+		<-start
+		switch err := use(); {
+		case err == nil:
+		case errors.Is(err, sys.EIDRM), errors.Is(err, syscall.EINVAL):
+			if !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%v is no fs.ErrNotExist", err)
+			}
+		default:
+			t.Errorf("%v; want EIDRM or EINVAL", err)
+		}
+	})
+	both.Go(func() {
+		<-start
+		if err := remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	close(start)
+	both.Wait()
 }

@@ -212,6 +212,8 @@ func (s *server) serve(c *shmtest.Child, verb string, args []int64) ([]int64, er
 		return ids(all), err
 	case "sums": // see sums
 		return sums()
+	case "sandbox": // command of shmctl to refuse, -1 for all; errno
+		return nil, refuseShmctl(int(args[0]), syscall.Errno(args[1]))
 	case "uid":
 		return []int64{int64(os.Geteuid()), int64(os.Getegid())}, nil
 	}
