@@ -524,4 +524,3 @@ func TestCreateLacks(t *testing.T) {
 	err = unix.Linkat(unix.AT_FDCWD, a, unix.AT_FDCWD, filepath.Join(dir, "c"), 0)
 	equal(t, "linkat", err, want)
 }
-
