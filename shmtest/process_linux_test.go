@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,6 +28,13 @@ func init() {
 	})
 	shmtest.Handle("args", func(c *shmtest.Child) { c.Send("%q", c.Args) })
 	shmtest.Handle("silent", func(c *shmtest.Child) { c.Hold() })
+	// deaf does not notice the end of its standard input.
+	shmtest.Handle("deaf", func(c *shmtest.Child) {
+		c.Send("ready")
+		for {
+			time.Sleep(time.Hour)
+		}
+	})
 	shmtest.Handle("fail", func(c *shmtest.Child) {
 		c.Expect("go")
 		c.Fatalf("it went %s", "wrong")
@@ -314,13 +322,13 @@ func TestRefusals(t *testing.T) {
 
 func init() {
 	inner["holder"] = func(t *testing.T) {
-		p := shmtest.Start(t, "echo")
+		p := shmtest.Start(t, "deaf")
 		p.Expect("ready")
 		fmt.Println("child", p.PID())
 		<-p.Done()
 	}
 	inner["other holder"] = func(t *testing.T) {
-		p := shmtest.Command{Handler: "echo", User: shmtest.Other(t), OwnIPC: true}.Start(t)
+		p := shmtest.Command{Handler: "deaf", User: shmtest.Other(t), OwnIPC: true}.Start(t)
 		p.Expect("ready")
 		fmt.Println("child", p.PID())
 		<-p.Done()
@@ -364,6 +372,29 @@ func TestChildrenDieWithTheParent(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The kernel sends the parent-death signal when the starting thread ends, so
+// that must not be one that the test ends.
+func TestChildrenSurviveTheThread(t *testing.T) {
+	var p *shmtest.Process
+	tid := make(chan int)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends too
+		p = shmtest.Start(t, "echo")
+		tid <- syscall.Gettid()
+	}()
+	task := fmt.Sprintf("/proc/self/task/%d", <-tid)
+	p.Expect("ready")
+	if task != fmt.Sprintf("/proc/self/task/%d", os.Getpid()) { // the main thread stays
+		eventually(t, "the thread has ended", func() bool {
+			_, err := os.Stat(task)
+			return err != nil
+		})
+	}
+	p.Send("still here")
+	p.Expect("still here")
+	p.Wait()
 }
 
 // eventually waits until f is true.
