@@ -82,4 +82,3 @@ func changes(a, b *Object) []string {
 func sameHolder(a, b Holder) bool {
 	return a.PID == b.PID && a.Start == b.Start && a.Maps == b.Maps && a.Writable == b.Writable && slices.Equal(a.FDs, b.FDs)
 }
-

@@ -71,6 +71,12 @@ func (s *scan) unlisted(st *sys.Stat, link, via string) *Object {
 		return nil // in a directory below
 	case !foreign && !s.mount.root && here != s.mount.real:
 		return nil // elsewhere on the same file system
+	case !foreign && !removed:
+		// Made a moment ago, perhaps under another name: what was made without
+		// a name and linked later goes on as "#17 (deleted)".
+		if named, err := sys.LstatPath(link); err != nil || named.Ino != st.Ino || named.Dev != st.Dev {
+			return nil
+		}
 	}
 	o := fileObject(&posix.Status{
 		Name: "/" + name, Size: st.Size, Used: st.Blocks * 512, Mode: fs.FileMode(st.Mode & 0o777),

@@ -23,8 +23,9 @@ type Object struct {
 	Address string
 
 	// Name is the POSIX object's or semaphore's file name with one leading
-	// slash ("/sem.x" for a semaphore), also when it is unlinked; the name that
-	// a memfd was created with. As the kernel has it: any byte may be in it.
+	// slash ("/sem.x" for a semaphore); the name that a memfd was created with.
+	// Any byte may be in it. Of what is unlinked it is the last that the kernel
+	// knows: "/#17" where it was made without a name, as posix.CreateSized does.
 	Name  string
 	Names []string // POSIX: every name in the mount (hard links), sorted; nil when unlinked
 

@@ -73,8 +73,9 @@ type visit struct {
 	who    *Holder // nil until it is needed
 	gone   bool
 	ipcNS  procfs.Namespace
+	paths  []string  // where it sees the shared memory mount
 	fuzzy  []*Object // objects of which only mappings are known
-	mapped int
+	mapped int       // mappings seen
 }
 
 func (s *scan) process(pid int) {
@@ -213,20 +214,20 @@ func (v *visit) descriptor(fd int, link string) {
 // inMount reports whether a path may belong to the shared memory mount, as
 // the process sees it, or to another /dev/shm.
 func (v *visit) inMount(link string) bool {
-	ns := v.mnt
-	if n, err := v.root.Namespace(v.task, "mnt"); err == nil {
-		ns = n
-	}
-	list, ok := v.prefixes[ns.Inode]
-	if !ok {
-		mounts, err := v.root.Mounts(v.task)
-		if err != nil {
-			mounts = nil
+	if v.paths == nil {
+		ns := v.mnt
+		if n, err := v.root.Namespace(v.task, "mnt"); err == nil {
+			ns = n
 		}
-		list = v.mount.prefixesIn(mounts)
-		v.prefixes[ns.Inode] = list
+		v.paths = v.prefixes[ns.Inode]
+		if v.paths == nil {
+			// Without mounts the usual directories are left.
+			mounts, _ := v.root.Mounts(v.task)
+			v.paths = v.mount.prefixesIn(mounts)
+			v.prefixes[ns.Inode] = v.paths
+		}
 	}
-	return slices.ContainsFunc(list, func(p string) bool { return strings.HasPrefix(link, p) })
+	return slices.ContainsFunc(v.paths, func(p string) bool { return strings.HasPrefix(link, p) })
 }
 
 // mapping judges a mapping by its device, and where that is not known by its
