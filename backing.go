@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"time"
 
 	"github.com/seed-298b2b26/shm/mapping"
 	"github.com/seed-298b2b26/shm/memfd"
@@ -18,12 +17,9 @@ type sysvBacking struct {
 	att *sysv.Attachment
 }
 
-func (b *sysvBacking) truncatable() bool { return false }
-func (b *sysvBacking) close() error      { return b.att.Detach() }
-
-func (b *sysvBacking) state() (int64, time.Time, error) {
-	return int64(b.att.Len()), time.Time{}, nil
-}
+func (b *sysvBacking) size() (int64, error) { return int64(b.att.Len()), nil }
+func (b *sysvBacking) truncatable() bool    { return false }
+func (b *sysvBacking) close() error         { return b.att.Detach() }
 
 func (b *sysvBacking) info() (Info, error) {
 	s, err := statSysV(b.att.ID())
@@ -67,9 +63,9 @@ type posixBacking struct {
 	opts *posix.Options
 }
 
-func (b *posixBacking) state() (int64, time.Time, error) {
+func (b *posixBacking) size() (int64, error) {
 	st, err := b.obj.Stat()
-	return st.Size, st.Modify, err
+	return st.Size, err
 }
 
 func (b *posixBacking) truncatable() bool { return true }
@@ -111,9 +107,9 @@ type memfdBacking struct {
 	m    *mapping.Mapping
 }
 
-func (b *memfdBacking) state() (int64, time.Time, error) {
+func (b *memfdBacking) size() (int64, error) {
 	st, err := b.file.Stat()
-	return st.Size, st.Modify, err
+	return st.Size, err
 }
 
 func (b *memfdBacking) truncatable() bool {

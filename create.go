@@ -96,6 +96,12 @@ func createMemfd(a Address, size int64, o *Options) (*Segment, error) {
 		Seals: memfd.F_SEAL_SHRINK | memfd.F_SEAL_GROW, Huge: o.Huge, Sparse: o.Sparse,
 	})
 	if err != nil {
+		if e, ok := err.(*Error); ok && o.Huge != 0 && errors.Is(err, ErrNoSpace) {
+			err = &Error{
+				Err:  fmt.Errorf("not enough free huge pages: %w", e.Err),
+				Hint: "reserve some with the sysctl vm.nr_hugepages, or do without",
+			}
+		}
 		return nil, err
 	}
 	s, err := FromMemfd(f, &Options{Private: o.Private})

@@ -18,14 +18,15 @@ var errReadOnly = &Error{
 
 // explain says which cause a fault in the memory had. The kernel does not
 // tell, so it is found out afterwards, from what the object is like then: a
-// peer may have made it longer again by that time.
-func (s *Segment) explain(op string, err error) error {
+// peer may have made it longer again by that time. stores says whether the
+// access may have been one for writing.
+func (s *Segment) explain(op string, err error, stores bool) error {
 	f, ok := err.(*mem.Fault)
 	if !ok {
 		return err
 	}
 	for range looks {
-		size, modified, err := s.backing.state()
+		size, err := s.backing.size()
 		switch {
 		case err != nil:
 			return s.fail(op, fmt.Errorf("%w, and the object cannot be asked: %w", f, err))
@@ -35,14 +36,22 @@ func (s *Segment) explain(op string, err error) error {
 				Hint: "another process made the object shorter; open it again to see what is left",
 			})
 		case !s.touchable(f.Off):
-			// Cut off since the look, or no memory for the page.
-			continue
-		case !modified.Equal(s.modified):
+			continue // cut off since the look, or no memory for the page
+		}
+		truncatable, readOnly := s.backing.truncatable(), s.readOnly && stores
+		switch {
+		case truncatable && readOnly:
+			// Nothing can tell the one from the other.
+			return s.fail(op, &Error{
+				Err:  fmt.Errorf("byte %d was written and %w; or it was read, and %w for a moment", f.Off, errReadOnly.Err, ErrTruncated),
+				Hint: errReadOnly.Hint,
+			})
+		case truncatable:
 			return s.fail(op, &Error{
 				Err:  fmt.Errorf("%w, and made longer again: byte %d was touched", ErrTruncated, f.Off),
 				Hint: "another process changes the object's size; what was beyond its end is lost",
 			})
-		case s.readOnly:
+		case readOnly:
 			return s.fail(op, errReadOnly)
 		}
 		break

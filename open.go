@@ -93,11 +93,7 @@ func mapPOSIX(a Address, obj *posix.Object, size int64, o *Options) (*Segment, e
 }
 
 func newSegment(kind Kind, address string, b []byte, o *Options, backing backing) *Segment {
-	s := &Segment{kind: kind, address: address, region: mem.Of(b), readOnly: o.ReadOnly, backing: backing}
-	// Where the object cannot be asked, it cannot be asked later either, and
-	// then the time does not count.
-	_, s.modified, _ = backing.state()
-	return s
+	return &Segment{kind: kind, address: address, region: mem.Of(b), readOnly: o.ReadOnly, backing: backing}
 }
 
 func openMemfd(a Address, o *Options) (*Segment, error) {

@@ -31,7 +31,9 @@ type Options struct {
 	Sparse bool
 
 	// Huge is the size of the huge pages for a new System V segment or
-	// memfd: 0 for none, 1 for the system's default, else in bytes.
+	// memfd: 0 for none, 1 for the system's default, else in bytes. The size
+	// of a memfd must be a multiple of it; of a segment the rest of the last
+	// page is not used.
 	Huge int64
 
 	// Seals are added to a new memfd, beside F_SEAL_SHRINK and F_SEAL_GROW,

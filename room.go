@@ -14,16 +14,18 @@ import (
 // is taken. Below, reading them costs more than the object.
 const roomFrom = 1 << 20
 
-// checkRoom refuses size bytes for which there is no room, before anything is
-// taken: a reservation that fails in the end has filled the mount until then,
-// and what passes a memory cgroup's limit is not refused at all but makes the
-// kernel kill a process. No mount bounds memfds and System V segments, and
-// for the cgroup not even a tmpfs's own limit counts. What others take
-// between this look and the reservation is a race that remains. Limits that
-// cannot be read do not count.
+// checkRoom refuses size bytes that the memory cgroup or the machine has not
+// got, before anything is taken. No mount bounds memfds and System V
+// segments, and for the cgroup not even a tmpfs's own limit counts: what
+// passes it is not refused but makes the kernel kill a process. What others
+// take between this look and the reservation is a race that remains. Limits
+// that cannot be read do not count.
 func checkRoom(kind Kind, size int64, o *Options) error {
 	if o.Sparse || o.Huge != 0 {
 		// Huge pages are a pool of their own, which the kernel asks at once.
+		return nil
+	}
+	if size < roomFrom {
 		return nil
 	}
 	if kind == POSIX {
@@ -31,20 +33,9 @@ func checkRoom(kind Kind, size int64, o *Options) error {
 		if dir == "" {
 			dir = posix.DefaultDir
 		}
-		st, err := sys.StatfsPath(dir)
-		switch {
-		case err != nil || st.Type != sys.TMPFS_MAGIC:
-			// Not memory, or nothing at all, as creating will tell.
-			return nil
-		case st.Blocks != 0 && uint64(size) > st.Avail*uint64(st.BlockSize):
-			return &Error{
-				Err:  fmt.Errorf("%s has room for %d more bytes, and %d are needed: %w", dir, st.Avail*uint64(st.BlockSize), size, syscall.ENOSPC),
-				Hint: fmt.Sprintf("ask for less, remove what nobody uses, or make the mount larger (mount -o remount,size=... %s)", dir),
-			}
+		if st, err := sys.StatfsPath(dir); err != nil || st.Type != sys.TMPFS_MAGIC {
+			return nil // not memory, or nothing at all, as creating will tell
 		}
-	}
-	if size < roomFrom {
-		return nil
 	}
 	proc := procfs.Root("/proc")
 	if lim, err := proc.MemoryLimit(os.Getpid()); err == nil && lim.Limit != procfs.NoLimit {

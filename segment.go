@@ -2,7 +2,6 @@ package shm
 
 import (
 	"io"
-	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/memfd"
@@ -20,15 +19,13 @@ type Segment struct {
 	address  string
 	region   mem.Region
 	readOnly bool
-	modified time.Time // the object's, when it was mapped
 	backing  backing
 }
 
 // backing is what differs between the kinds of memory.
 type backing interface {
-	// state is the object's size now, which another process may have changed,
-	// and when something last did; the zero time where nothing can.
-	state() (size int64, modified time.Time, err error)
+	// size is the object's size now, which another process may have changed.
+	size() (int64, error)
 	// truncatable reports whether another process could still make it
 	// shorter.
 	truncatable() bool
@@ -93,7 +90,7 @@ func (s *Segment) use(op string, fn func(b []byte) error) error {
 		return s.fail(op, ErrClosed)
 	}
 	defer s.gate.Leave()
-	return s.explain(op, s.region.Guard(func() error { return fn(s.region.Bytes()) }))
+	return s.explain(op, s.region.Guard(func() error { return fn(s.region.Bytes()) }), true)
 }
 
 // ReadAt copies from the memory at off into p (io.ReaderAt): io.EOF when it
@@ -131,7 +128,7 @@ func (s *Segment) readAgain(p []byte, off int64) (n int, err error) {
 	if err == nil && n < len(p) {
 		return n, io.EOF
 	}
-	return n, s.explain("read", err)
+	return n, s.explain("read", err, false)
 }
 
 // WriteAt copies p into the memory at off (io.WriterAt). What does not fit is
@@ -163,7 +160,7 @@ func (s *Segment) WriteAt(p []byte, off int64) (n int, err error) {
 func (s *Segment) writeAgain(p []byte, off int64) (n int, err error) {
 	defer s.gate.Leave()
 	n, err = s.region.WriteAt(p, off)
-	return n, s.explain("write", err)
+	return n, s.explain("write", err, true)
 }
 
 // Reader reads the memory from its start to its end.

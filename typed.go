@@ -50,7 +50,7 @@ func (t Typed[T]) loadAgain() (v T, err error) {
 		v = *t.p
 		return nil
 	})
-	return v, t.s.explain("load", err)
+	return v, t.s.explain("load", err, false)
 }
 
 // Store copies the value in.
@@ -75,7 +75,7 @@ func (t Typed[T]) storeAgain(v T) error {
 	return t.s.explain("store", t.s.region.Guard(func() error {
 		*t.p = v
 		return nil
-	}))
+	}), true)
 }
 
 // Pointer is the value in place; nil after Close. It has the limits of
