@@ -38,7 +38,7 @@ func CreateSized(name string, size int64, mode fs.FileMode, opts *Options) (*Obj
 	if _, err := sys.LstatPath(path); err == nil {
 		return fail(syscall.EEXIST)
 	}
-	o := &Object{name: "/" + strings.TrimLeft(name, "/"), path: path}
+	o := &Object{name: oneSlash(name), path: path}
 	err = o.createUnnamed(size, mode, opts)
 	if errors.Is(err, errNoUnnamed) {
 		err = o.createByRename(size, mode, opts)

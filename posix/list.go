@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"strings"
 
 	"github.com/seed-298b2b26/shm/internal/sys"
 )
@@ -21,7 +20,7 @@ func Stat(name string, opts *Options) (Status, error) {
 	if err != nil {
 		return Status{}, &sys.Error{Op: "stat", Kind: "posix", Name: Address(name), Err: err}
 	}
-	return status("/"+strings.TrimLeft(name, "/"), &st), nil
+	return status(oneSlash(name), &st), nil
 }
 
 // List gives everything that stands in the shared memory mount, sorted by

@@ -43,7 +43,7 @@ func cleanName(op, name string) (string, error) {
 // with control characters or that are not UTF-8 are quoted as Go strings
 // are, without the quotes.
 func Address(name string) string {
-	quoted := fmt.Sprintf("%q", "/"+strings.TrimLeft(name, "/"))
+	quoted := fmt.Sprintf("%q", oneSlash(name))
 	return "posix:" + quoted[1:len(quoted)-1]
 }
 
@@ -57,4 +57,13 @@ func locate(op, name string, opts *Options) (string, error) {
 		return "", err
 	}
 	return opts.dir() + "/" + clean, nil
+}
+
+// oneSlash gives the name with one leading slash.
+func oneSlash(name string) string {
+	clean := strings.TrimLeft(name, "/")
+	if len(clean) < len(name) {
+		return name[len(name)-len(clean)-1:]
+	}
+	return "/" + clean
 }

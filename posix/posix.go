@@ -91,7 +91,7 @@ func Open(name string, flags int, mode fs.FileMode, opts *Options) (*Object, err
 	if err != nil {
 		return fail(openCause(path, flags, err, opts))
 	}
-	o := &Object{name: "/" + strings.TrimLeft(name, "/"), path: path, fd: sys.NewFD(fd)}
+	o := &Object{name: oneSlash(name), path: path, fd: sys.NewFD(fd)}
 	st, err := o.fd.Stat()
 	if err == nil && !st.Regular() {
 		err = fmt.Errorf("it is a %s, not a shared memory object: %w", st.TypeName(), syscall.EINVAL)
