@@ -82,8 +82,18 @@ func Mmap(addr uintptr, length int, prot, flags, fd int, offset int64) (*Mapping
 	if err != nil {
 		return nil, mmapError(addr, length, prot, flags, fd, offset, err)
 	}
-	return newMapping(p, length, hugeGranule(flags, fd, os.Getpagesize())), nil
+	granule := os.Getpagesize()
+	if p%smallestHuge == 0 {
+		// Huge pages are aligned to their size: elsewhere the file system
+		// need not be asked.
+		granule = hugeGranule(flags, fd, granule)
+	}
+	return newMapping(p, length, granule), nil
 }
+
+// smallestHuge is the size of the smallest huge page on any machine that this
+// module supports: arm64 and riscv64 have it.
+const smallestHuge = 64 << 10
 
 // errNull answers who wants memory at address 0.
 var errNull = fmt.Errorf("a Go program cannot have memory at address 0: %w", syscall.EPERM)
