@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -113,17 +114,32 @@ SHM_DIR names another directory than /dev/shm for POSIX objects.`,
   shm rm /greeting`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          knownVerb,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return cmd.Help()
 		},
 	}
+	root.Version = readBuild().String()
+	root.SetVersionTemplate("shm {{.Version}}\n")
+	root.CompletionOptions.DisableDefaultCmd = true
+	cobra.EnableCommandSorting = false
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.AddCommand(verbs(env)...)
-	for _, c := range root.Commands() {
-		checkArgs(c)
-	}
+	checkArgs(root)
 	return root
+}
+
+// knownVerb refuses what is no verb, and proposes one that looks like it.
+func knownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("there is no verb %q", args[0])
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		text += "; is it " + strings.Join(like, " or ") + "?"
+	}
+	return errors.New(text)
 }
 
 // checkArgs makes wrong arguments usage errors, of c and all below it.
@@ -147,8 +163,15 @@ func verbs(env *Env) []*cobra.Command {
 		newCreate(env),
 		newWrite(env),
 		newRead(env),
+		newRm(env),
+		newLs(env),
+		newInfo(env),
+		newWatch(env),
 		newDemo(env),
 		newDemoPeer(env),
+		newCompletion(env),
+		newMan(env),
+		newVersion(env),
 	}
 }
 

@@ -55,20 +55,43 @@ func isAddressError(err error) bool {
 	return errors.As(err, &e) && e.Op == "address"
 }
 
-// report prints an error, each part of a joined one by itself, and gives the
-// exit code, which is that of the first part. A reader that closed our
+// failures are what went wrong with several things, each by itself.
+type failures []error
+
+// failed gives failures of those errors that are not nil, or nil.
+func failed(errs ...error) error {
+	var all failures
+	for _, err := range errs {
+		if err != nil {
+			all = append(all, err)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func (f failures) Error() string {
+	texts := make([]string, len(f))
+	for i, err := range f {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "\n")
+}
+
+func (f failures) Unwrap() []error { return f }
+
+// report prints an error, each of several by itself, and gives the exit code,
+// which is that of the first. A reader that closed our
 // output has what it wanted: that is success, and silent.
 func report(env *Env, err error) int {
 	if err == nil || errors.Is(err, syscall.EPIPE) {
 		return exitOK
 	}
-	var many interface{ Unwrap() []error }
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		many = joined
-	}
-	if many != nil {
+	if many, ok := err.(failures); ok {
 		code := exitOK
-		for _, e := range many.Unwrap() {
+		for _, e := range many {
 			if c := report(env, e); code == exitOK {
 				code = c
 			}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"syscall"
 	"unicode"
 	"unicode/utf8"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-298b2b26/shm"
+	"github.com/seed-298b2b26/shm/inspect"
 )
 
 type readFlags struct {
@@ -56,6 +59,12 @@ on standard error who still has it; those keep it until they let go.`,
 }
 
 func runRead(ctx context.Context, env *Env, fl *readFlags, address string) error {
+	if err := existing(address); err != nil {
+		return err
+	}
+	if a, ok := asAddress(address); ok && a.Kind == shm.Memfd && fl.remove {
+		return shm.Remove(address, env.options()) // says why not
+	}
 	opts := env.options()
 	opts.ReadOnly, opts.Private = true, fl.private
 	s, err := shm.Open(address, opts)
@@ -184,12 +193,48 @@ func (c *cancelable) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
-// removeRead removes memory that was read, whoever uses it.
+// removeRead removes memory that was read, whoever uses it, and says who that
+// is: they keep it.
 func removeRead(ctx context.Context, env *Env, s *shm.Segment) error {
+	// Ourselves we still have it; so what is found is what was read.
+	address := s.Address()
+	if info, err := s.Info(); err == nil && info.SysV != nil {
+		address = info.SysV.ID.String() // whatever its key or file means by now
+	}
+	others, blind := stillUsing(ctx, env, address)
 	err := s.Remove()
-	if errors.Is(err, shm.ErrRemoved) {
+	switch {
+	case errors.Is(err, shm.ErrRemoved):
 		env.noteln("%s: somebody else has removed or replaced it meanwhile", s.Address())
 		return nil
+	case err != nil:
+		return reword(err, "rm")
 	}
-	return err
+	if others != "" {
+		env.noteln("%s is removed; %s, who keep it until they let go", s.Address(), others)
+	}
+	for _, r := range blind {
+		tellReason(env, r)
+	}
+	return nil
+}
+
+// stillUsing says who but this process uses an object, and why somebody may
+// be missing there.
+func stillUsing(ctx context.Context, env *Env, address string) (string, []inspect.Reason) {
+	o, err := inspect.Find(ctx, address, &inspect.Options{Dir: env.dir()})
+	if err != nil {
+		return "", nil
+	}
+	o.Holders = slices.DeleteFunc(o.Holders, func(h inspect.Holder) bool {
+		if h.PID != os.Getpid() {
+			return false
+		}
+		o.NAttach -= min(o.NAttach, uint64(h.Maps))
+		return true
+	})
+	if used, _ := o.InUse(); used {
+		return uses(o), nil
+	}
+	return "", o.Reasons
 }
