@@ -84,7 +84,7 @@ func Receive(ctx context.Context, c *net.UnixConn, want *Want) (*File, error) {
 		}
 	}
 	switch {
-	case errors.Is(err, io.EOF) && len(fds) == 0 || err == nil && n == 0 && len(fds) == 0:
+	case errors.Is(err, io.EOF) && len(fds) == 0 && flags&sys.MSG_CTRUNC == 0:
 		err = fmt.Errorf("the peer closed the connection before it sent memory: %w", io.EOF)
 	case err != nil && !errors.Is(err, io.EOF):
 		err = ctxError(ctx, err)
