@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-298b2b26/shm/internal/mem"
 )
 
 // named gives an error the operation, the kind and the name by which the
@@ -17,8 +19,16 @@ func named(err error, op string, kind Kind, name string) error {
 		return nil
 	}
 	out := &Error{Op: op, Kind: string(kind), Name: printable(name), Err: err}
-	if e, ok := err.(*Error); ok {
+	switch e := err.(type) {
+	case *Error:
 		out.Err, out.Hint = e.Err, e.Hint
+	case *mem.BoundsError, *mem.CountError:
+		out.Hint = "memory never grows: keep to its size, or create it larger"
+	case *mem.AlignError:
+		out.Hint = "use an offset that is a multiple of it"
+	}
+	if out.Err == ErrClosed {
+		out.Hint = "open it again, and close it when everything is done"
 	}
 	// What lacks memory has one name here, whichever call it was.
 	if errors.Is(out.Err, syscall.ENOMEM) && !errors.Is(out.Err, ErrNoSpace) {
