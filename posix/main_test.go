@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -183,6 +184,7 @@ func absent(t tester, name string) {
 }
 
 // fault runs f and gives the address of the memory fault in it, if it has one.
+// The emulator does not tell the address, and Go then takes it for nil.
 func fault(f func()) (addr uintptr, faulted bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -193,6 +195,11 @@ func fault(f func()) (addr uintptr, faulted bool) {
 			Addr() uintptr
 		}:
 			addr, faulted = p.Addr(), true
+		case runtime.Error:
+			if !emulated() {
+				panic(p)
+			}
+			faulted = true
 		default:
 			panic(p)
 		}
