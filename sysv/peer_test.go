@@ -1,3 +1,5 @@
+//go:build linux
+
 package sysv_test
 
 import (
@@ -214,6 +216,11 @@ func (s *server) serve(c *shmtest.Child, verb string, args []int64) ([]int64, er
 		return sums()
 	case "sandbox": // command of shmctl to refuse, -1 for all; errno
 		return nil, refuseShmctl(int(args[0]), syscall.Errno(args[1]))
+	case "nofiles": // no file can be opened any more
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{}); err != nil {
+			return nil, &sys.Error{Op: "setrlimit", Err: err}
+		}
+		return nil, nil
 	case "uid":
 		return []int64{int64(os.Geteuid()), int64(os.Getegid())}, nil
 	}

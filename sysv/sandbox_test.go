@@ -1,3 +1,5 @@
+//go:build linux
+
 package sysv_test
 
 import (
@@ -105,6 +107,15 @@ func TestSandbox(t *testing.T) {
 		}
 		p.Wait()
 	})
+	t.Run("no shmctl and no files", func(t *testing.T) {
+		// The size cannot be known, and then nothing stays attached.
+		p := startSandboxed(t, -1, syscall.EPERM)
+		p.must("nofiles")
+		before := stat(t, id).NAttach
+		p.fails(syscall.EMFILE, "attach", int64(id), 0, 0)
+		wantNattch(t, id, before)
+		p.Wait()
+	})
 	t.Run("no IPC_STAT", func(t *testing.T) {
 		p := startSandboxed(t, sys.IPC_STAT, syscall.EACCES)
 		if got := p.must("attach", int64(id), 0, 0); got[1] != 5000 {
@@ -115,8 +126,9 @@ func TestSandbox(t *testing.T) {
 	t.Run("before SHM_STAT_ANY", func(t *testing.T) {
 		p := startSandboxed(t, sys.SHM_STAT_ANY, syscall.EINVAL)
 		p.fails(syscall.EINVAL, "statany", int64(id.Index()))
-		if all := p.must("table"); !slices.Contains(all, int64(id)) {
-			t.Errorf("the table has %v, want %d in it", all, id)
+		second := private(t, 1, 0o600)
+		if all := p.must("table"); !slices.Contains(all, int64(id)) || !slices.Contains(all, int64(second)) {
+			t.Errorf("the table has %v, want %d and %d in it", all, id, second)
 		}
 		p.Wait()
 	})
