@@ -12,8 +12,8 @@ import (
 
 func newCreate(env *Env) *cobra.Command {
 	mode := modeValue(0o600)
-	var size, huge sizeValue
-	var sparse bool
+	size, huge := sizeValue{least: 1}, sizeValue{least: 1}
+	var sparse, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "create ADDR --size BYTES",
 		Short: "Create memory, filled with zeros and reserved",
@@ -38,7 +38,16 @@ System V segment without a key, whose address is its identifier.`,
 			if err != nil {
 				return err
 			}
-			defer s.Close()
+			if err := s.Close(); err != nil {
+				return err
+			}
+			if asJSON {
+				o, err := find(cmd.Context(), env, s.Address())
+				if err != nil {
+					return err
+				}
+				return writeJSON(env.Stdout, toJSON(o, &users{}), true)
+			}
 			_, err = fmt.Fprintln(env.Stdout, s.Address())
 			return err
 		},
@@ -48,6 +57,7 @@ System V segment without a key, whose address is its identifier.`,
 	f.Var(&mode, "mode", "permissions; the umask takes from those of POSIX objects")
 	f.Var(&huge, "huge", "use huge pages of this size (System V); 1 for the default size")
 	f.BoolVar(&sparse, "sparse", false, "do not reserve the memory")
+	f.BoolVar(&asJSON, "json", false, "write what was made as JSON, as info does")
 	return cmd
 }
 

@@ -132,8 +132,14 @@ func hint(err error) string {
 		return "shm info shows who uses it; --force does it all the same"
 	case errors.Is(err, fs.ErrPermission):
 		return "the object's mode and owner (shm info) decide who may use it"
+	case errors.Is(err, shm.ErrNotReady):
+		return "try again in a moment; if its creator is gone, shm rm removes it"
+	case errors.Is(err, shm.ErrTruncated):
+		return "somebody made the object shorter meanwhile; shm info shows who has it"
 	case errors.Is(err, shm.ErrNoSpace):
 		return "shm ls shows what takes the memory"
+	case errors.Is(err, syscall.EFBIG):
+		return "ulimit -f shows the limit, and raises it where that is allowed"
 	case errors.Is(err, errors.ErrUnsupported):
 		return "this system does not offer it"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

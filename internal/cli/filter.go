@@ -22,6 +22,7 @@ type filter struct {
 	user     string
 	mine     bool
 	unused   bool
+	local    bool
 	minSize  sizeValue
 	patterns []string
 
@@ -38,6 +39,7 @@ func (fl *filter) flags(cmd *cobra.Command) {
 	f.StringVar(&fl.user, "user", "", "only what this user owns, by name or number")
 	f.BoolVar(&fl.mine, "mine", false, "only what is yours")
 	f.BoolVar(&fl.unused, "unused", false, "only what nobody was seen to use")
+	f.BoolVar(&fl.local, "local", false, "leave out what belongs to other namespaces (containers)")
 	f.Var(&fl.minSize, "min-size", "only what has this many bytes or more")
 	cmd.MarkFlagsMutuallyExclusive("user", "mine")
 	completeFlag(cmd, "kind", kindNames...)
@@ -81,6 +83,9 @@ func (fl *filter) options(env *Env) *inspect.Options {
 
 func (fl *filter) match(o *inspect.Object) bool {
 	if fl.byUID && (o.AtLeast || o.UID != fl.uid) || o.Size < fl.minSize.n {
+		return false
+	}
+	if fl.local && o.Foreign {
 		return false
 	}
 	if fl.unused {

@@ -12,8 +12,9 @@ import (
 // count by 1024, as everywhere in the world of pages; kB, MB, GB and TB by
 // 1000.
 type sizeValue struct {
-	n   int64
-	set bool
+	n     int64
+	set   bool
+	least int64 // what is less is refused
 }
 
 func (v *sizeValue) String() string {
@@ -29,6 +30,9 @@ func (v *sizeValue) Set(s string) error {
 	n, err := parseSize(s)
 	if err != nil {
 		return err
+	}
+	if n < v.least {
+		return fmt.Errorf("%q is too little: memory has 1 byte or more", s)
 	}
 	v.n, v.set = n, true
 	return nil
@@ -78,6 +82,9 @@ func (m *modeValue) Set(s string) error {
 	}
 	if n == 0 {
 		return fmt.Errorf("mode 0 would let nobody open it")
+	}
+	if n&0o400 == 0 {
+		return fmt.Errorf("mode %04o would not let its owner read it, and memory that cannot be read cannot be attached", n)
 	}
 	*m = modeValue(n)
 	return nil

@@ -127,7 +127,7 @@ func describe(env *Env, o *inspect.Object, now time.Time) error {
 		line("last used", "%s", bothTimes(o.LastUsed, now))
 	}
 	state := stateWords(o)
-	if o.Kind == inspect.KindSysV || o.Kind == inspect.KindPOSIX {
+	if judged(o) {
 		if _, why := o.Orphaned(); why != "" {
 			state += ": " + why
 		}
@@ -141,6 +141,11 @@ func describe(env *Env, o *inspect.Object, now time.Time) error {
 	b.WriteString(holderTable(o, &u))
 	_, err := io.WriteString(env.Stdout, b.String())
 	return err
+}
+
+// judged reports whether one can ask if an object is an orphan.
+func judged(o *inspect.Object) bool {
+	return (o.Kind == inspect.KindSysV || o.Kind == inspect.KindPOSIX) && !o.Foreign
 }
 
 func kindText(o *inspect.Object) string {
@@ -236,7 +241,7 @@ func fileLines(env *Env, o *inspect.Object, line lineFunc) {
 		if sem, ok := strings.CutPrefix(o.Name, "/sem."); ok && o.Kind == inspect.KindSemaphore {
 			line("opened as", "sem_open(\"/%s\")", procfs.Printable(sem))
 		}
-		if o.Links > uint64(len(o.Names)) {
+		if o.Kind != inspect.KindOther && o.Links > uint64(len(o.Names)) {
 			line("names", "%d, some of them elsewhere", o.Links)
 		}
 	}

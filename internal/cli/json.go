@@ -119,7 +119,7 @@ func toJSON(o *inspect.Object, u *users) *jsonObject {
 	case inspect.KindPOSIX, inspect.KindSemaphore, inspect.KindOther:
 		j.Links = &o.Links
 	}
-	if o.Kind == inspect.KindSysV || o.Kind == inspect.KindPOSIX {
+	if judged(o) {
 		_, j.Reason = o.Orphaned()
 	}
 	if o.HasSeals {

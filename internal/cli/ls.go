@@ -220,18 +220,31 @@ func tellPartial(env *Env, snap *inspect.Snapshot, list []*inspect.Object) {
 	}
 }
 
+// tellReason says what could not be seen, and what that means for what was
+// asked: one is for a single process, many for several.
 func tellReason(env *Env, r inspect.Reason) {
+	sayReason(env, r, "it may use more than is shown", "they may use more than is shown")
+}
+
+func sayReason(env *Env, r inspect.Reason, one, many string) {
 	text := r.String()
 	denied := r.Code == inspect.ReasonProcesses
 	if denied && r.Processes == 1 {
-		text += ": it may use more than is shown"
+		text += ": " + one
 	} else if denied {
-		text += ": they may use more than is shown"
+		text += ": " + many
 	}
 	env.noteln("%s", text)
 	// What not even root may see, nobody here may.
 	if h := r.Hint(); h != "" && !(denied && os.Geteuid() == 0) {
 		fmt.Fprintln(env.Stderr, "hint:", h)
+	}
+}
+
+// tellUnseen says after a removal that some may have the memory unseen.
+func tellUnseen(env *Env, reasons []inspect.Reason) {
+	for _, r := range reasons {
+		sayReason(env, r, "if it has what was removed, it keeps it", "those that have what was removed keep it")
 	}
 }
 

@@ -73,7 +73,7 @@ func runRead(ctx context.Context, env *Env, fl *readFlags, address string) error
 	}
 	defer s.Close()
 	if fl.offset.n > s.Size() {
-		return &shm.Error{Op: "read", Name: s.Address(), Err: fmt.Errorf("offset %d is behind the end at %d: %w", fl.offset.n, s.Size(), syscall.EINVAL)}
+		return &shm.Error{Op: "read", Name: s.Address(), Err: fmt.Errorf("offset %d is behind the end at %d: %w", fl.offset.n, s.Size(), syscall.EINVAL), Hint: "shm info shows the size"}
 	}
 	length := s.Size() - fl.offset.n
 	if fl.length.set {
@@ -169,8 +169,9 @@ func onlyZeros(r io.Reader) bool {
 func isText(b []byte) bool {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
-		if r == utf8.RuneError && n <= 1 && len(b) >= utf8.UTFMax {
-			return false
+		if r == utf8.RuneError && n <= 1 {
+			// A piece may end inside a character.
+			return !utf8.FullRune(b)
 		}
 		if r != '\n' && r != '\t' && r != '\r' && unicode.IsControl(r) {
 			return false
@@ -213,9 +214,7 @@ func removeRead(ctx context.Context, env *Env, s *shm.Segment) error {
 	if others != "" {
 		env.noteln("%s is removed; %s, who keep it until they let go", s.Address(), others)
 	}
-	for _, r := range blind {
-		tellReason(env, r)
-	}
+	tellUnseen(env, blind)
 	return nil
 }
 

@@ -98,10 +98,9 @@ func (r *removal) all(ctx context.Context, addresses []string) error {
 			d.object, d.err = snap.Find(a)
 		}
 		if d.err == nil {
-			if used, certain := d.object.InUse(); !used && !certain {
-				blind = true
-			}
 			d.err = r.one(d.object, a)
+			used, certain := d.object.InUse()
+			blind = blind || d.err == nil && !used && !certain
 		} else if known, ok := asAddress(a); ok && known.Kind == shm.Memfd {
 			d.err = shm.Remove(a, r.env.options()) // says why not
 		} else {
@@ -111,9 +110,7 @@ func (r *removal) all(ctx context.Context, addresses []string) error {
 		errs = append(errs, d.err)
 	}
 	if blind {
-		for _, reason := range snap.Reasons {
-			tellReason(r.env, reason)
-		}
+		tellUnseen(r.env, snap.Reasons)
 	}
 	return failed(errs...)
 }
@@ -173,8 +170,12 @@ func (r *removal) one(o *inspect.Object, address string) error {
 	if errors.As(err, &e) {
 		err, hint = e.Err, e.Hint
 	}
-	if errors.Is(err, fs.ErrPermission) && hint == "" {
+	switch {
+	case hint != "":
+	case errors.Is(err, fs.ErrPermission):
 		hint = "its owner (shm info shows who that is) or root may remove it"
+	case errors.Is(err, syscall.EISDIR):
+		hint = "it is no shared memory; rmdir removes directories"
 	}
 	return fail(err, hint)
 }

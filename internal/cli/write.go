@@ -25,7 +25,7 @@ type writeFlags struct {
 }
 
 func newWrite(env *Env) *cobra.Command {
-	fl := writeFlags{mode: 0o600}
+	fl := writeFlags{mode: 0o600, size: sizeValue{least: 1}}
 	cmd := &cobra.Command{
 		Use:   "write ADDR [DATA]",
 		Short: "Write bytes into memory, creating it when absent",
@@ -58,66 +58,141 @@ of the new segment is printed.`,
 func runWrite(ctx context.Context, env *Env, fl *writeFlags, args []string) error {
 	opts := env.options()
 	opts.Mode = fs.FileMode(fl.mode)
-	var s *shm.Segment
-	if !fl.exclusive {
-		var err error
-		s, err = openExisting(args[0], opts)
-		if err != nil {
-			return err
-		}
-	}
-	// What is there is opened before the input is read, and its size bounds
-	// how much is read: an endless input ends in an error, not in all of the
-	// memory.
-	limit := int64(-1)
-	switch {
-	case s != nil:
-		defer s.Close()
-		limit = s.Size() - fl.offset.n
-	case fl.size.set:
-		limit = fl.size.n - fl.offset.n
-	}
-	if limit < 0 && (s != nil || fl.size.set) {
-		return tooLarge(args[0], fl.offset.n, 0, limit+fl.offset.n)
-	}
-	data, err := input(ctx, env, fl, args[1:], limit)
+	a, err := shm.ParseAddress(args[0])
 	if err != nil {
 		return err
 	}
-	if limit >= 0 && int64(len(data)) > limit {
-		return tooLarge(args[0], fl.offset.n, int64(len(data)), limit+fl.offset.n)
+	w := &writing{address: a, fl: fl, opts: opts}
+	defer w.close()
+	// What is there is opened before the input is read, and its size bounds
+	// how much is read: an endless input ends in an error, not in all of the
+	// memory.
+	if err := w.open(); err != nil {
+		return err
 	}
-	if s == nil {
-		size := fl.size.n
-		if !fl.size.set {
-			if size = fl.offset.n + int64(len(data)); size == 0 {
-				return &shm.Error{Op: "write", Name: args[0], Err: fmt.Errorf("there is no data, and memory cannot be empty: %w", syscall.EINVAL), Hint: "give data, or a --size"}
-			}
-		}
-		if s, err = create(args[0], size, opts); err != nil {
+	if err := w.fits(0); err != nil {
+		return err
+	}
+	data, err := input(ctx, env, fl, args[1:], w.room())
+	if err != nil {
+		return err
+	}
+	if err := w.fits(int64(len(data))); err != nil {
+		return err
+	}
+	if w.s == nil {
+		if err := w.create(int64(len(data))); err != nil {
 			return err
 		}
-		defer s.Close()
-		if s.Address() != args[0] {
-			if a, err := shm.ParseAddress(args[0]); err == nil && a.By == shm.ByPrivate {
-				fmt.Fprintln(env.Stdout, s.Address())
+		if a.By == shm.ByPrivate {
+			if _, err := fmt.Fprintln(env.Stdout, w.s.Address()); err != nil {
+				return err
 			}
 		}
 	}
-	_, err = s.WriteAt(data, fl.offset.n)
+	_, err = w.s.WriteAt(data, fl.offset.n)
 	return err
 }
 
-// openExisting opens memory for writing; nil when there is none.
-func openExisting(address string, opts *shm.Options) (*shm.Segment, error) {
-	a, err := shm.ParseAddress(address)
-	if err != nil {
-		return nil, err
+// writing is one run of the verb.
+type writing struct {
+	address shm.Address
+	fl      *writeFlags
+	opts    *shm.Options
+	s       *shm.Segment // nil while there is no memory
+}
+
+func (w *writing) close() {
+	if w.s != nil {
+		w.s.Close()
 	}
+}
+
+// open opens the memory if there is some.
+func (w *writing) open() error {
+	if w.fl.exclusive {
+		// Said now, not when the input has been read; creating says it again.
+		if _, err := shm.Stat(w.address.String(), w.opts); err == nil && w.address.By != shm.ByPrivate {
+			return w.fail(syscall.EEXIST, "shm info shows what is there; leave out --exclusive to write into it")
+		}
+		return nil
+	}
+	s, err := openExisting(w.address, w.opts)
+	if s == nil || err != nil {
+		return err
+	}
+	w.s = s
+	if s.Size() < w.fl.size.n {
+		return w.fail(fmt.Errorf("it has %d bytes, and --size asks for %d: %w", s.Size(), w.fl.size.n, syscall.EINVAL), hintSize)
+	}
+	return nil
+}
+
+// create makes the memory. Whoever was faster is as good as if it had been
+// there before.
+func (w *writing) create(n int64) error {
+	size := w.fl.size.n
+	if !w.fl.size.set {
+		if size = w.fl.offset.n + n; size == 0 {
+			return w.fail(fmt.Errorf("there is no data, and memory cannot be empty: %w", syscall.EINVAL), "give data, or a --size")
+		}
+	}
+	s, err := create(w.address.String(), size, w.opts)
+	if errors.Is(err, fs.ErrExist) && !w.fl.exclusive {
+		if err := w.open(); err != nil {
+			return err
+		}
+		if w.s != nil {
+			return w.fits(n)
+		}
+	}
+	w.s = s
+	return err
+}
+
+// room is how many bytes can be written, -1 when there is no bound yet.
+func (w *writing) room() int64 {
+	switch {
+	case w.s != nil:
+		return max(w.s.Size()-w.fl.offset.n, 0)
+	case w.fl.size.set:
+		return max(w.fl.size.n-w.fl.offset.n, 0)
+	}
+	return -1
+}
+
+// fits refuses n bytes for which there is no room.
+func (w *writing) fits(n int64) error {
+	size := w.fl.size.n
+	switch {
+	case w.s != nil:
+		size = w.s.Size()
+	case !w.fl.size.set:
+		return nil
+	}
+	if room := size - w.fl.offset.n; room >= n {
+		return nil
+	}
+	text := fmt.Sprintf("the data does not fit: there is room for %d bytes", size)
+	if at := w.fl.offset.n; at > 0 {
+		text += fmt.Sprintf(", and it begins at %d", at)
+	}
+	return w.fail(fmt.Errorf("%s: %w", text, syscall.EINVAL), "nothing was written; "+hintSize)
+}
+
+func (w *writing) fail(err error, hint string) error {
+	return &shm.Error{Op: "write", Kind: string(w.address.Kind), Name: w.address.String(), Err: err, Hint: hint}
+}
+
+const hintSize = "memory cannot be resized: remove it and create it with a larger --size"
+
+// openExisting opens memory for writing; nil when there is none, and the
+// address is one under which it can be made.
+func openExisting(a shm.Address, opts *shm.Options) (*shm.Segment, error) {
 	if a.By == shm.ByPrivate {
 		return nil, nil
 	}
-	s, err := shm.Open(address, opts)
+	s, err := shm.Open(a.String(), opts)
 	if errors.Is(err, fs.ErrNotExist) && a.By != shm.ByID && a.Kind != shm.Memfd && !isFtok(err) {
 		return nil, nil
 	}
@@ -128,12 +203,6 @@ func openExisting(address string, opts *shm.Options) (*shm.Segment, error) {
 func isFtok(err error) bool {
 	var e *shm.Error
 	return errors.As(err, &e) && e.Op == "ftok"
-}
-
-func tooLarge(address string, offset, n, size int64) error {
-	return &shm.Error{Op: "write", Name: address,
-		Err:  fmt.Errorf("%d bytes or more at offset %d do not fit into %d bytes: %w", n, offset, size, syscall.EINVAL),
-		Hint: "nothing was written; memory cannot be resized: remove it and create it with a larger --size"}
 }
 
 // input gives the bytes to write, at most one more than limit when that is
