@@ -3,6 +3,7 @@ package posix_test
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 	"testing"
@@ -15,10 +16,12 @@ import (
 func init() {
 	shmtest.Handle("stranger", func(c *shmtest.Child) {
 		name := c.Args[0]
-		refused(c, name, posix.O_RDONLY, 0, syscall.EACCES)
+		_, err := posix.Open(name, posix.O_RDONLY, 0, nil)
+		wantErrno(c, err, syscall.EACCES)
+		equal(c, "EACCES is fs.ErrPermission", errors.Is(err, fs.ErrPermission), true)
 		refused(c, name, posix.O_RDWR|posix.O_CREAT, 0o666, syscall.EACCES)
 		refused(c, name, posix.O_RDWR|posix.O_CREAT|posix.O_EXCL, 0o666, syscall.EEXIST)
-		_, err := posix.CreateSized(name, 1, 0o666, nil)
+		_, err = posix.CreateSized(name, 1, 0o666, nil)
 		wantErrno(c, err, syscall.EEXIST)
 		c.Send("refused")
 	})

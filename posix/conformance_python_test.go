@@ -184,9 +184,12 @@ func TestConformancePeer(t *testing.T) {
 		_, err := posix.Open(shmtest.Name(t), posix.O_RDWR, 0, nil)
 		equal(t, "missing is fs.ErrNotExist", errors.Is(err, fs.ErrNotExist), true)
 		equal(t, "and not fs.ErrExist", errors.Is(err, fs.ErrExist), false)
-		err = &sys.Error{Op: "shm_open", Err: syscall.EACCES}
-		equal(t, "EACCES is fs.ErrPermission", errors.Is(err, fs.ErrPermission), true)
-		equal(t, "EPERM is fs.ErrPermission", errors.Is(&sys.Error{Err: syscall.EPERM}, fs.ErrPermission), true)
+		t.Run("refused", func(t *testing.T) {
+			user := shmtest.Other(t)
+			p := shmtest.Command{Handler: "stranger", Args: []string{newObject(t, 0).Name()}, User: user}.Start(t)
+			p.Expect("refused")
+			p.Wait()
+		})
 	})
 	t.Run("PX-110", func(t *testing.T) {
 		name := newName(t)

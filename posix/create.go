@@ -27,7 +27,7 @@ func CreateSized(name string, size int64, mode fs.FileMode, opts *Options) (*Obj
 		return nil, err
 	}
 	fail := func(err error) (*Object, error) {
-		cause, hint := createCause(path, size, err, opts)
+		hint, cause := createCause(path, size, err, opts)
 		return nil, &sys.Error{Op: op, Kind: "posix", Name: Address(name), Err: cause, Hint: hint}
 	}
 	if size < 0 {
@@ -67,15 +67,15 @@ func CreateTemp(pattern string, size int64, mode fs.FileMode, opts *Options) (*O
 	}
 }
 
-func createCause(path string, size int64, err error, opts *Options) (error, string) {
-	cause, hint := openCause(path, O_CREAT|O_EXCL, err, opts)
+func createCause(path string, size int64, err error, opts *Options) (hint string, cause error) {
+	hint, cause = openCause(path, O_CREAT|O_EXCL, err, opts)
 	switch {
 	case errors.Is(err, syscall.EEXIST):
 		hint = "remove the object first, or open it"
 	case errors.Is(err, syscall.EFBIG):
 		cause = fmt.Errorf("%d bytes are more than RLIMIT_FSIZE (ulimit -f) or the file system allows: %w", size, err)
 	}
-	return cause, hint
+	return hint, cause
 }
 
 // errNoUnnamed: the file system cannot do it this way.

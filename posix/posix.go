@@ -79,11 +79,11 @@ func Open(name string, flags int, mode fs.FileMode, opts *Options) (*Object, err
 	if err != nil {
 		return nil, err
 	}
-	fail := func(err error, hint string) (*Object, error) {
+	fail := func(hint string, err error) (*Object, error) {
 		return nil, &sys.Error{Op: "shm_open", Kind: "posix", Name: Address(name), Err: err, Hint: hint}
 	}
 	if flags&^openFlags != 0 || flags&sys.O_ACCMODE == sys.O_ACCMODE {
-		return fail(fmt.Errorf("flags %#x: only the access mode, O_CREAT, O_EXCL and O_TRUNC mean something: %w", flags, syscall.EINVAL), "")
+		return fail("", fmt.Errorf("flags %#x: only the access mode, O_CREAT, O_EXCL and O_TRUNC mean something: %w", flags, syscall.EINVAL))
 	}
 	// O_NONBLOCK means nothing to a regular file; with it a FIFO that
 	// somebody left under the name cannot hold us.
@@ -98,46 +98,46 @@ func Open(name string, flags int, mode fs.FileMode, opts *Options) (*Object, err
 	}
 	if err != nil {
 		o.fd.Close()
-		return fail(err, "")
+		return fail("", err)
 	}
 	return o, nil
 }
 
 // openCause turns the errno of open(2) into what glibc answers, with the
 // cause and the next step in words.
-func openCause(path string, flags int, err error, opts *Options) (error, string) {
+func openCause(path string, flags int, err error, opts *Options) (hint string, cause error) {
 	switch {
 	case errors.Is(err, syscall.EISDIR):
-		return fmt.Errorf("it is a directory, not a shared memory object: %w", syscall.EINVAL), ""
+		return "", fmt.Errorf("it is a directory, not a shared memory object: %w", syscall.EINVAL)
 	case errors.Is(err, syscall.ENXIO):
 		// A FIFO opened for writing that nobody reads, or a socket.
-		return fmt.Errorf("it is not a regular file, so no shared memory object: %w", syscall.EINVAL), ""
+		return "", fmt.Errorf("it is not a regular file, so no shared memory object: %w", syscall.EINVAL)
 	case errors.Is(err, syscall.ELOOP):
-		return fmt.Errorf("it is a symbolic link, which shm_open never follows: %w", err), ""
+		return "", fmt.Errorf("it is a symbolic link, which shm_open never follows: %w", err)
 	case errors.Is(err, syscall.EEXIST):
-		return err, "leave O_EXCL out to use the existing object"
+		return "leave O_EXCL out to use the existing object", err
 	case errors.Is(err, syscall.ENOENT):
 		if _, e := sys.StatPath(opts.dir()); errors.Is(e, syscall.ENOENT) {
-			return fmt.Errorf("there is no %s: %w", opts.dir(), err), "mount a tmpfs there: shared memory objects are files in it"
+			return "mount a tmpfs there: shared memory objects are files in it", fmt.Errorf("there is no %s: %w", opts.dir(), err)
 		}
-		return err, ""
+		return "", err
 	case errors.Is(err, syscall.EACCES):
 		st, e := sys.LstatPath(path)
 		switch {
 		case errors.Is(e, syscall.ENOENT):
-			return err, fmt.Sprintf("this user may not create files in %s", opts.dir())
+			return fmt.Sprintf("this user may not create files in %s", opts.dir()), err
 		case e == nil && flags&O_CREAT != 0 && st.Mode&0o006 == 0o006:
-			return err, "another user's object in a sticky directory cannot be opened with O_CREAT (sysctl fs.protected_regular): open it without"
+			return "another user's object in a sticky directory cannot be opened with O_CREAT (sysctl fs.protected_regular): open it without", err
 		}
-		return err, "the object's mode does not grant this user the access asked for"
+		return "the object's mode does not grant this user the access asked for", err
 	case errors.Is(err, syscall.ENOSPC):
-		return err, fmt.Sprintf("%s is full; see df %s", opts.dir(), opts.dir())
+		return fmt.Sprintf("%s is full; see df %s", opts.dir(), opts.dir()), err
 	case errors.Is(err, syscall.EROFS):
-		return err, fmt.Sprintf("%s is mounted read-only", opts.dir())
+		return fmt.Sprintf("%s is mounted read-only", opts.dir()), err
 	case errors.Is(err, syscall.EMFILE):
-		return err, "too many open descriptors in this process (ulimit -n)"
+		return "too many open descriptors in this process (ulimit -n)", err
 	}
-	return err, ""
+	return "", err
 }
 
 // Unlink is shm_unlink(3): the name goes at once, the memory with the last
