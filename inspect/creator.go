@@ -41,7 +41,7 @@ func (s *scan) creator(pid int, before time.Time) Creator {
 	if pid <= 0 || !s.ownPIDs {
 		return c
 	}
-	st, err := s.root.Stat(pid)
+	st, err := s.creatorStat(pid)
 	switch {
 	case procfs.Gone(err):
 		// /proc may hide what lives (hidepid).
@@ -64,6 +64,22 @@ func (s *scan) creator(pid int, before time.Time) Creator {
 	}
 	c.Life, c.Command = Alive, procfs.Printable(st.Comm)
 	return c
+}
+
+// creatorStat reads a process' state once a scan: few processes make many
+// segments.
+func (s *scan) creatorStat(pid int) (*procfs.Stat, error) {
+	if st, ok := s.creators[pid]; ok {
+		return st.stat, st.err
+	}
+	st, err := s.root.Stat(pid)
+	s.creators[pid] = statResult{st, err}
+	return st, err
+}
+
+type statResult struct {
+	stat *procfs.Stat
+	err  error
 }
 
 // ownNumbers reports whether /proc counts processes as the caller does: it

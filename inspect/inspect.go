@@ -104,6 +104,14 @@ func (o *Options) wants(k Kind) bool {
 	return slices.Contains(o.Kinds, k)
 }
 
+func (o *Options) wantsFiles() bool {
+	return o.wants(KindPOSIX) || o.wants(KindSemaphore) || o.wants(KindOther)
+}
+
+// wantsDescriptors reports whether objects are wanted that processes can have
+// open: System V segments are only ever mapped.
+func (o *Options) wantsDescriptors() bool { return o.wantsFiles() || o.wants(KindMemfd) }
+
 // Snapshot is what a Scan found.
 type Snapshot struct {
 	Time    time.Time
@@ -135,7 +143,7 @@ func Scan(ctx context.Context, opts *Options) (*Snapshot, error) {
 	if s.opts.wants(KindSysV) {
 		s.listSegments()
 	}
-	if s.opts.wants(KindPOSIX) || s.opts.wants(KindSemaphore) || s.opts.wants(KindOther) {
+	if s.opts.wantsFiles() {
 		s.listFiles()
 	}
 	if s.opts.NoHolders {

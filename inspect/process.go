@@ -134,9 +134,12 @@ func (s *scan) otherThread(pid int) int {
 
 // look goes through the descriptors and mappings.
 func (v *visit) look() error {
-	fds, err := v.root.FDs(v.task)
-	if err != nil {
-		return err
+	var fds []int
+	if v.opts.wantsDescriptors() {
+		var err error
+		if fds, err = v.root.FDs(v.task); err != nil {
+			return err
+		}
 	}
 	for _, fd := range fds {
 		if link, err := v.root.FDLink(v.task, fd); err == nil && strings.HasPrefix(link, "/") {

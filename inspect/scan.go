@@ -47,6 +47,8 @@ type scan struct {
 	foreign map[place]*Object
 	objects []*Object // all of these, in the order of finding
 
+	creators map[int]statResult
+
 	// prefixes are, by mount namespace, the paths under which its processes
 	// see the shared memory mount.
 	prefixes map[uint64][]string
@@ -59,7 +61,7 @@ func newScan(ctx context.Context, opts Options) *scan {
 	s := &scan{
 		ctx: ctx, opts: opts, root: procfs.Root(opts.Proc),
 		segs: make(map[sysv.ID]*Object), files: make(map[identity]*Object), foreign: make(map[place]*Object),
-		prefixes: make(map[uint64][]string),
+		prefixes: make(map[uint64][]string), creators: make(map[int]statResult),
 	}
 	s.snap.Time = time.Now()
 	s.boot, _ = s.root.BootTime()

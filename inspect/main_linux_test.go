@@ -97,6 +97,20 @@ func init() {
 		c.Send("inode %d", st.Inode)
 		c.Hold()
 	})
+	// step NAME: makes an object, without ever having it half-made in sight,
+	// and changes it as it is told.
+	shmtest.Handle("step", func(c *shmtest.Child) {
+		o, err := posix.CreateSized(c.Args[0], 4096, 0o600, &posix.Options{Sparse: true})
+		c.Check(err)
+		c.Send("made")
+		c.Expect("grow")
+		c.Check(o.Truncate(8192))
+		c.Send("grown")
+		c.Expect("unlink")
+		c.Check(posix.Unlink(c.Args[0], nil))
+		c.Send("unlinked")
+		c.Hold()
+	})
 	// memfd NAME SIZE HOW: HOW is fd, map or both.
 	shmtest.Handle("memfd", func(c *shmtest.Child) {
 		size := number(c, c.Args[1])
