@@ -86,8 +86,9 @@ func (s *scan) process(pid int) {
 		v.locked = true
 	}
 	err := v.look()
-	if err == nil && v.mapped == 0 {
-		// A kernel thread, a zombie, or a process whose first thread has ended.
+	if v.mapped == 0 && !procfs.Gone(err) {
+		// A kernel thread, a zombie, or a process whose first thread has ended:
+		// then what /proc shows of it is empty, and belongs to root.
 		if task := s.otherThread(pid); task != 0 {
 			v.task = task
 			err = v.look()
