@@ -58,7 +58,7 @@ func (r Reason) String() string {
 func (r Reason) Hint() string {
 	switch r.Code {
 	case ReasonProcesses, ReasonHidden:
-		return "root may look into all processes"
+		return "root with all capabilities may look into every process"
 	case ReasonNamespace:
 		return "the host sees all processes"
 	case ReasonProc, ReasonSysV:
