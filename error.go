@@ -27,8 +27,14 @@ func named(err error, op string, kind Kind, name string) error {
 	case *mem.AlignError:
 		out.Hint = "use an offset that is a multiple of it"
 	}
-	if out.Err == ErrClosed {
+	switch {
+	case out.Hint != "":
+	case out.Err == ErrClosed:
 		out.Hint = "open it again, and close it when everything is done"
+	case errors.Is(out.Err, syscall.ENOSYS):
+		out.Hint = "this kernel or sandbox has not got the system call; memory of another kind may do"
+	case errors.Is(out.Err, syscall.EPERM):
+		out.Hint = "a sandbox refuses the system call, or a privilege is missing; memory of another kind may do"
 	}
 	// What lacks memory has one name here, whichever call it was.
 	if errors.Is(out.Err, syscall.ENOMEM) && !errors.Is(out.Err, ErrNoSpace) {

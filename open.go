@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
@@ -183,11 +184,19 @@ func attachSysV(a Address, id sysv.ID, o *Options) (*Segment, error) {
 	}
 	att, err := sysv.Attach(id, 0, flags)
 	if err != nil {
-		return nil, notThere(err)
+		return nil, err
 	}
 	address := a.String()
 	if a.By == ByPrivate {
 		address = id.String()
 	}
-	return newSegment(SysV, address, att.Bytes(), o, &sysvBacking{att}), nil
+	b := att.Bytes()
+	if len(b)%os.Getpagesize() == 0 {
+		// Where shmctl is refused, that is the mapping's size, and /proc has
+		// the segment's.
+		if st, err := statSysV(id); err == nil && st.Size < int64(len(b)) {
+			b = b[:st.Size:st.Size]
+		}
+	}
+	return newSegment(SysV, address, b, o, &sysvBacking{att}), nil
 }

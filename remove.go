@@ -26,7 +26,7 @@ func Remove(address string, opts *Options) error {
 	default:
 		var id sysv.ID
 		if id, err = findSysV(a); err == nil {
-			err = notThere(sysv.Remove(id))
+			err = sysv.Remove(id)
 		}
 	}
 	if err != nil {
@@ -62,7 +62,6 @@ func Stat(address string, opts *Options) (Info, error) {
 			if s, err = statSysV(id); err == nil {
 				i = sysvInfo(s)
 			}
-			err = notThere(err)
 		}
 	}
 	if err != nil {
@@ -86,16 +85,4 @@ func statMemfd(a Address) (Info, error) {
 		return Info{}, err
 	}
 	return memfdInfo(st), nil
-}
-
-// notThere adds fs.ErrNotExist to the EINVAL by which the kernel says that
-// an identifier stands for no segment. Only for calls in which nothing else
-// can be invalid.
-func notThere(err error) error {
-	if !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	e := *err.(*Error)
-	e.Err = fmt.Errorf("no segment has this identifier: %w (%w)", syscall.ENOENT, syscall.EINVAL)
-	return &e
 }

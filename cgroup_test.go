@@ -1,0 +1,106 @@
+//go:build linux
+
+package shm_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/seed-298b2b26/shm"
+	"github.com/seed-298b2b26/shm/internal/procfs"
+	"github.com/seed-298b2b26/shm/shmtest"
+)
+
+// memoryCgroup makes a memory cgroup below our own with a limit, and gives
+// its file of processes.
+func memoryCgroup(t *testing.T, limit int) string {
+	t.Helper()
+	lim, err := procfs.Root("/proc").MemoryLimit(os.Getpid())
+	if err != nil || lim.Version == 0 {
+		t.Skipf("needs a memory cgroup: %v, version %d", err, lim.Version)
+	}
+	all, err := procfs.Root("/proc").MemoryLimits(os.Getpid())
+	want(t, err)
+	dir := filepath.Join(all[0].Path, shmtest.Name(t))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skipf("needs to make a memory cgroup: %v", err)
+	}
+	t.Cleanup(func() {
+		// Its processes have been waited for, and are out of it.
+		if err := os.Remove(dir); err != nil {
+			t.Errorf("leaving %s behind: %v", dir, err)
+		}
+	})
+	file := "memory.limit_in_bytes"
+	if lim.Version == 2 {
+		file = "memory.max"
+	}
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(limit)), 0); err != nil {
+		t.Skipf("needs to limit a memory cgroup: %v", err)
+	}
+	return filepath.Join(dir, "cgroup.procs")
+}
+
+// What a memory cgroup has no room for is ErrNoSpace before the kernel kills
+// for it.
+func TestCgroup(t *testing.T) {
+	const limit = 64 << 20
+	procs := memoryCgroup(t, limit)
+	p := shmtest.Start(t, "cgroup", shmtest.Name(t), strconv.Itoa(limit))
+	p.Expect("begin")
+	if err := os.WriteFile(procs, []byte(strconv.Itoa(p.PID())), 0); err != nil {
+		t.Skipf("needs to move a process into a memory cgroup: %v", err)
+	}
+	p.Send("go")
+	p.Expect("done")
+	p.Wait()
+}
+
+func init() {
+	shmtest.Handle("cgroup", func(c *shmtest.Child) {
+		c.Send("begin")
+		c.Expect("go")
+		limit, err := strconv.ParseInt(c.Args[1], 10, 64)
+		c.Check(err)
+		for _, address := range []string{"posix:/" + c.Args[0], "sysv:private", "memfd:x"} {
+			for _, size := range []int64{limit, limit + 1, 4 * limit} {
+				_, err := shm.Create(address, size, nil)
+				if why := unwanted(err, shm.ErrNoSpace, syscall.ENOSPC); why != "" {
+					c.Fatalf("%s: %s", address, why)
+				}
+				if e := err.(*shm.Error); !strings.Contains(e.Error(), "the memory cgroup ") || e.Hint == "" {
+					c.Fatalf("%s: %v; hint %q", address, err, e.Hint)
+				}
+			}
+			// Sparse is a promise that the caller makes.
+			sparse, err := shm.Create(address, 4*limit, &shm.Options{Sparse: true})
+			c.Check(err)
+			c.Check(errors.Join(sparse.Remove(), sparse.Close()))
+
+			// Half of it fits, and the half again then does not.
+			s, err := shm.Create(address, limit/2, nil)
+			c.Check(err)
+			c.Check(s.Update(func(b []byte) error {
+				for i := 0; i < len(b); i += 4096 {
+					b[i] = 1
+				}
+				return nil
+			}))
+			_, err = shm.Create("memfd:half", limit/2, nil)
+			if why := unwanted(err, shm.ErrNoSpace); why != "" {
+				c.Fatalf("%s: %s", address, why)
+			}
+			c.Check(errors.Join(s.Remove(), s.Close()))
+		}
+		if _, err := os.Stat(shmtest.ShmMount + "/" + c.Args[0]); !errors.Is(err, fs.ErrNotExist) {
+			c.Fatalf("left behind: %v", err)
+		}
+		c.Send("done")
+	})
+}
