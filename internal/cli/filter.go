@@ -82,17 +82,22 @@ func (fl *filter) options(env *Env) *inspect.Options {
 }
 
 func (fl *filter) match(o *inspect.Object) bool {
-	if fl.byUID && (o.AtLeast || o.UID != fl.uid) || o.Size < fl.minSize.n {
+	named := fl.named(o) // first: it notes what was found
+	switch {
+	case !named,
+		fl.byUID && (o.AtLeast || o.UID != fl.uid),
+		o.Size < fl.minSize.n,
+		fl.local && o.Foreign:
 		return false
+	case fl.unused:
+		used, _ := o.InUse()
+		return !used && !o.Removed
 	}
-	if fl.local && o.Foreign {
-		return false
-	}
-	if fl.unused {
-		if used, _ := o.InUse(); used || o.Removed {
-			return false
-		}
-	}
+	return true
+}
+
+// named reports whether a pattern fits, or there is none.
+func (fl *filter) named(o *inspect.Object) bool {
 	if len(fl.patterns) == 0 {
 		return true
 	}

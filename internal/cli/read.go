@@ -212,7 +212,7 @@ func removeRead(ctx context.Context, env *Env, s *shm.Segment) error {
 		return reword(err, "rm")
 	}
 	if others != "" {
-		env.noteln("%s is removed; %s, who keep it until they let go", s.Address(), others)
+		env.noteln("%s: removed, and %s", s.Address(), others+kept)
 	}
 	tellUnseen(env, blind)
 	return nil

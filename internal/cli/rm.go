@@ -147,7 +147,7 @@ func (r *removal) one(o *inspect.Object, address string) error {
 		return fail(fmt.Errorf("it was removed before, and goes when %s let go: %w", who(o), fs.ErrNotExist), "nothing is left to be done: it has no key any more")
 	}
 	if used, _ := o.InUse(); used && !r.force {
-		return fail(fmt.Errorf("%w: %s", shm.ErrBusy, uses(o)), "--force removes it; those who have it keep it until they let go")
+		return fail(fmt.Errorf("%w: %s", shm.ErrBusy, uses(o)), "--force removes it"+kept)
 	}
 	var err error
 	if o.Kind == inspect.KindSysV {
@@ -161,7 +161,7 @@ func (r *removal) one(o *inspect.Object, address string) error {
 	}
 	if err == nil {
 		if used, _ := o.InUse(); used {
-			r.env.noteln("%s: %s, who keep it until they let go", address, uses(o))
+			r.env.noteln("%s: %s", address, uses(o)+kept)
 		}
 		return nil
 	}
@@ -226,6 +226,9 @@ func uses(o *inspect.Object) string {
 	}
 	return "open in " + who(o)
 }
+
+// kept ends a note on who uses what was removed.
+const kept = "; the memory goes when nobody has it any more"
 
 func times(n uint64) string {
 	switch n {
