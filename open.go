@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
@@ -47,19 +48,11 @@ func openPOSIX(a Address, o *Options) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := obj.Stat()
-	if err == nil {
-		err = usableSize(st.Size)
-	}
-	var s *Segment
-	if err == nil {
-		s, err = mapPOSIX(a, obj, st.Size, o)
-	}
+	s, err := FromPOSIX(obj, o)
 	if err != nil {
 		obj.Close()
-		return nil, err
 	}
-	return s, nil
+	return s, err
 }
 
 // usableSize refuses what cannot be mapped.
@@ -138,6 +131,27 @@ func FromMemfd(f *memfd.File, opts *Options) (*Segment, error) {
 		return nil, err
 	}
 	return newSegment(Memfd, address, m.Bytes(), o, &memfdBacking{file: f, m: m}), nil
+}
+
+// FromPOSIX maps a POSIX object, such as posix.Adopt makes of an inherited
+// descriptor, and owns it from then on: Close closes it too. On an error it
+// stays the caller's. Of the options ReadOnly and Private count.
+func FromPOSIX(obj *posix.Object, opts *Options) (*Segment, error) {
+	a := Address{Kind: POSIX, By: ByName, Name: obj.Name()}
+	st, err := obj.Stat()
+	if err == nil {
+		err = usableSize(st.Size)
+	}
+	var s *Segment
+	if err == nil {
+		o := *opts.orDefault()
+		o.Dir = filepath.Dir(obj.Path())
+		s, err = mapPOSIX(a, obj, st.Size, &o)
+	}
+	if err != nil {
+		return nil, named(err, "open", a.Kind, a.String())
+	}
+	return s, nil
 }
 
 func openSysV(a Address, o *Options) (*Segment, error) {
