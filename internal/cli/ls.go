@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -235,8 +234,7 @@ func sayReason(env *Env, r inspect.Reason, one, many string) {
 		text += ": " + many
 	}
 	env.noteln("%s", text)
-	// What not even root may see, nobody here may.
-	if h := r.Hint(); h != "" && !(denied && os.Geteuid() == 0) {
+	if h := r.Hint(); h != "" {
 		fmt.Fprintln(env.Stderr, "hint:", h)
 	}
 }
