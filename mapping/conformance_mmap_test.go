@@ -401,7 +401,9 @@ func needNoReplace(t *testing.T) {
 }
 
 func TestConformancePopulate(t *testing.T) {
+	const noPopulate = "qemu's user mode does not pass MAP_POPULATE on before version 8.1"
 	t.Run("MM-011", func(t *testing.T) {
+		skipEmulated(t, noPopulate)
 		const size = 1 << 20
 		m := mapped(t)(mapping.PrivateAnonymous(size, rw, &mapping.Options{Populate: true}))
 		pagemap, err := os.Open("/proc/self/pagemap")
@@ -420,6 +422,7 @@ func TestConformancePopulate(t *testing.T) {
 		}
 	})
 	t.Run("MM-104", func(t *testing.T) {
+		skipEmulated(t, noPopulate)
 		const n = 64
 		for _, populate := range []bool{false, true} {
 			m := mapped(t)(mapping.SharedAnonymous(n*page, rw, &mapping.Options{Populate: populate}))
@@ -436,6 +439,7 @@ func TestConformancePopulate(t *testing.T) {
 		}
 	})
 	t.Run("MM-093", func(t *testing.T) {
+		skipEmulated(t, "qemu's user mode keeps a note of each page: that takes too long")
 		const size = 1 << 40
 		m := mapped(t)(mapping.PrivateAnonymous(size, rw, &mapping.Options{NoReserve: true}))
 		m.Bytes()[size-1] = 1
@@ -498,6 +502,9 @@ func TestConformanceErrors(t *testing.T) {
 	} {
 		for _, row := range c.rows {
 			t.Run(row, func(t *testing.T) {
+				if c.flags&mapping.MAP_SHARED_VALIDATE == mapping.MAP_SHARED_VALIDATE {
+					skipEmulated(t, noValidate)
+				}
 				m, err := mapping.Mmap(0, c.length, c.prot, c.flags, c.fd, c.offset)
 				notMapped(t, m, err, c.want)
 			})
@@ -505,6 +512,7 @@ func TestConformanceErrors(t *testing.T) {
 	}
 
 	t.Run("MM-077/file", func(t *testing.T) {
+		skipEmulated(t, noValidate)
 		m := mapped(t)(mapping.Mmap(0, page, rw, shared|private, fd(f), 0))
 		if l := maps(t, m.Addr(), page); len(l) != 1 || l[0].perms != "rw-s" {
 			t.Errorf("maps shows %+v", l)
@@ -544,6 +552,8 @@ func TestConformanceErrors(t *testing.T) {
 		}
 	})
 }
+
+const noValidate = "qemu's user mode does not know MAP_SHARED_VALIDATE before version 8.1"
 
 func openPath(t *testing.T, path string, flags int) int {
 	t.Helper()

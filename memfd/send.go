@@ -17,6 +17,10 @@ import (
 // cannot travel without data.
 const tag = 'm'
 
+// maxRights is the kernel's limit of descriptors in one message
+// (SCM_MAX_FD, unix(7)).
+const maxRights = 253
+
 // Send hands the memory to the peer of a Unix socket: one byte 'm' with the
 // descriptor as SCM_RIGHTS (unix(7)), so that a C program can take it with
 // one recvmsg. The File stays open and the caller's. On a stream socket the
@@ -70,9 +74,10 @@ func Receive(ctx context.Context, c *net.UnixConn, want *Want) (*File, error) {
 		return fail(err)
 	}
 	defer bound(ctx, c.SetReadDeadline)()
-	// Room for more than one, so that surplus descriptors arrive and are
-	// seen, beside what a connection may have been told to add (SO_PASSCRED).
-	oob := make([]byte, sys.RightsSpace(32))
+	// Room for as many as one message can carry, so that surplus descriptors
+	// arrive and can be closed, beside what the connection may have been told
+	// to add (SO_PASSCRED).
+	oob := make([]byte, sys.RightsSpace(maxRights)+64)
 	buf := make([]byte, 1)
 	n, oobn, flags, _, err := c.ReadMsgUnix(buf, oob)
 	// Descriptors can come with no data at all, which reads like the end of
@@ -91,7 +96,7 @@ func Receive(ctx context.Context, c *net.UnixConn, want *Want) (*File, error) {
 	case parseErr != nil:
 		err = fmt.Errorf("the control message is malformed: %w", parseErr)
 	case flags&sys.MSG_CTRUNC != 0:
-		err = fmt.Errorf("the kernel could not deliver every descriptor: too many were sent, or this process has too many open (ulimit -n): %w", syscall.EMFILE)
+		err = fmt.Errorf("the kernel could not deliver every descriptor: this process has too many open (ulimit -n): %w", syscall.EMFILE)
 	case n == 0:
 		err = fmt.Errorf("a packet without data arrived: %w", sys.ErrType)
 	case flags&sys.MSG_TRUNC != 0:

@@ -129,7 +129,6 @@ func TestReceiveRefuses(t *testing.T) {
 		data    string // "" is "m", "-" is nothing at all
 		fds     func(t *testing.T) []int
 		want    *memfd.Want
-		errno   error
 		text    string
 	}{
 		{name: "pipe", text: "it is a FIFO, not a memfd", fds: func(t *testing.T) []int {
@@ -202,7 +201,7 @@ func TestReceiveRefuses(t *testing.T) {
 		{name: "no-descriptor", text: "0 descriptors arrived", fds: many(0)},
 		{name: "two", text: "2 descriptors arrived", fds: many(2)},
 		{name: "many", text: "30 descriptors arrived", fds: many(30)},
-		{name: "too-many", text: "could not deliver every descriptor", errno: syscall.EMFILE, fds: many(253)},
+		{name: "as-many-as-can-be", text: "253 descriptors arrived", fds: many(253)},
 		{name: "another-byte", data: "x", text: "the byte 0x78", fds: ordinary},
 		{name: "another-byte-alone", data: "x", text: "the byte 0x78", fds: many(0)},
 		{name: "packet-without-data", network: "unixpacket", data: "-", text: "without data", fds: ordinary},
@@ -246,11 +245,8 @@ func TestReceiveRefuses(t *testing.T) {
 			if !errors.As(err, &e) || e.Op != "receive" || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("error: %v; want one with %q", err, c.text)
 			}
-			if c.errno == nil {
-				c.errno = sys.ErrType
-			}
-			if !errors.Is(err, c.errno) {
-				t.Errorf("error: %v; want one that is %q", err, c.errno)
+			if !errors.Is(err, sys.ErrType) {
+				t.Errorf("error: %v; want one that is %q", err, sys.ErrType)
 			}
 			if after := descriptors(t); after != before {
 				t.Errorf("descriptors before:\n%safter:\n%s", before, after)
