@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"syscall"
 
@@ -205,9 +204,8 @@ func attachSysV(a Address, id sysv.ID, o *Options) (*Segment, error) {
 		address = id.String()
 	}
 	b := att.Bytes()
-	if len(b)%os.Getpagesize() == 0 {
-		// Where shmctl is refused, that is the mapping's size, and /proc has
-		// the segment's.
+	if att.Rounded() {
+		// /proc has the size where shmctl is refused.
 		if st, err := statSysV(id); err == nil && st.Size < int64(len(b)) {
 			b = b[:st.Size:st.Size]
 		}

@@ -18,6 +18,7 @@ import (
 type Attachment struct {
 	id       ID
 	region   mem.Region
+	rounded  bool
 	detached atomic.Bool
 }
 
@@ -42,14 +43,16 @@ func Attach(id ID, addr uintptr, flags int) (*Attachment, error) {
 	// The size is asked for afterwards: an attached segment cannot go away,
 	// even when it is removed meanwhile.
 	var ds sys.ShmidDs
-	n := 0
+	n, rounded := 0, false
 	if err = stat(id, &ds); err == nil {
 		n = int(ds.Segsz)
-	} else if n, err = mappedSize(p); err != nil {
+	} else if n, err = mappedSize(p); err == nil {
+		rounded = true
+	} else {
 		sys.Shmdt(p)
 		return nil, &sys.Error{Op: "shmat", Kind: "sysv", Name: id.String(), Err: fmt.Errorf("cannot find out the size: %w", err)}
 	}
-	return &Attachment{id: id, region: mem.At(p, n)}, nil
+	return &Attachment{id: id, region: mem.At(p, n), rounded: rounded}, nil
 }
 
 // roundDown is what SHM_RND does: SHMLBA is the page size on the machines
@@ -132,6 +135,10 @@ func (a *Attachment) Addr() uintptr { return a.region.Addr() }
 
 // Len is the segment's size in bytes, as it was created: not rounded.
 func (a *Attachment) Len() int { return a.region.Len() }
+
+// Rounded reports whether Len is rounded up to whole pages after all, because
+// IPC_STAT was refused.
+func (a *Attachment) Rounded() bool { return a.rounded }
 
 // Bytes is the segment itself, not a copy; others write to it at any time.
 // It must not be touched after Detach: that is a fault which no recover
