@@ -17,6 +17,8 @@ const (
 	O_TMPFILE   = 0o20200000
 	O_PATH      = 0o10000000
 
+	AT_FDCWD = -100
+
 	MSG_CMSG_CLOEXEC = 0
 	MSG_CTRUNC       = 0
 	MSG_TRUNC        = 0
@@ -62,3 +64,15 @@ func Major(uint64) uint32                                       { return 0 }
 func Rights(...int) []byte                                      { return nil }
 func RightsSpace(int) int                                       { return 0 }
 func ParseRights([]byte) ([]int, error)                         { return nil, ErrPlatform }
+func Openat(int, string, int, uint32) (int, error)              { return -1, ErrPlatform }
+func Mkdirat(int, string, uint32) error                         { return ErrPlatform }
+func Unlinkat(int, string) error                                { return ErrPlatform }
+func Rmdirat(int, string) error                                 { return ErrPlatform }
+func RenameatNoReplace(int, string, string) error               { return ErrPlatform }
+func LstatAt(int, string) (Stat, error)                         { return Stat{}, ErrPlatform }
+func LinkFDAt(int, int, string) error                           { return ErrPlatform }
+func Getdents(int, []byte) (int, error)                         { return 0, ErrPlatform }
+func Rewind(int) error                                          { return ErrPlatform }
+func LockByte(int) error                                        { return ErrPlatform }
+func ByteLocked(int) (bool, error)                              { return false, ErrPlatform }
+func ProcessExists(int) bool                                    { return false }
