@@ -32,6 +32,36 @@ func TestGateWaitsAndTurnsAway(t *testing.T) {
 	}
 }
 
+// Newcomers that are turned away without end do not hold the closer up.
+func TestGateCloseUnderSiege(t *testing.T) {
+	var g Gate
+	var wg sync.WaitGroup
+	var over atomic.Bool
+	g.Enter()
+	for range 4 {
+		wg.Go(func() {
+			for !over.Load() {
+				if g.Enter() {
+					g.Leave()
+				}
+			}
+		})
+	}
+	closed := make(chan bool)
+	go func() { closed <- g.Close() }()
+	for !g.Closed() {
+	}
+	g.Leave()
+	if !<-closed {
+		t.Error("the first Close says that it was not")
+	}
+	if g.Close() {
+		t.Error("the second Close says that it was the first")
+	}
+	over.Store(true)
+	wg.Wait()
+}
+
 func TestGateStress(t *testing.T) {
 	for range 200 {
 		var g Gate

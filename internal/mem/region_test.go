@@ -1,8 +1,7 @@
 package mem
 
 import (
-	"errors"
-	"strings"
+	"os"
 	"testing"
 )
 
@@ -24,38 +23,6 @@ func TestCheck(t *testing.T) {
 	}
 	if err := (Region{}).Check(0, 0, 1); err != nil {
 		t.Errorf("empty region: %v", err)
-	}
-}
-
-func TestCheckType(t *testing.T) {
-	type good struct {
-		A uint32
-		B [4]struct{ X, Y int16 }
-		C float64
-	}
-	type bad struct {
-		A uint32
-		B [2]struct{ P *int32 }
-	}
-	if err := CheckType[good](); err != nil {
-		t.Error(err)
-	}
-	if err := CheckType[[0]uint32](); err == nil {
-		t.Error("a type without a size was accepted")
-	}
-	var te *TypeError
-	if err := CheckType[bad](); !errors.As(err, &te) || !strings.Contains(err.Error(), "B[].P") {
-		t.Errorf("got %v", err)
-	}
-	for name, err := range map[string]error{
-		"int": CheckType[int](), "uint": CheckType[uint](), "uintptr": CheckType[uintptr](),
-		"string": CheckType[string](), "slice": CheckType[[]byte](), "map": CheckType[map[int8]int8](),
-		"chan": CheckType[chan bool](), "func": CheckType[func()](), "any": CheckType[any](),
-		"pointer": CheckType[*byte](),
-	} {
-		if err == nil {
-			t.Errorf("%s was accepted", name)
-		}
 	}
 }
 
@@ -89,11 +56,48 @@ func TestViews(t *testing.T) {
 	}
 }
 
-func TestGuardLetsOtherPanicsThrough(t *testing.T) {
-	defer func() {
-		if recover() != "mine" {
-			t.Error("the panic was swallowed")
+func TestSlice(t *testing.T) {
+	r := Heap(100)
+	part, err := r.Slice(10, 20)
+	if err != nil || part.Len() != 20 || part.Addr() != r.Addr()+10 || cap(part.Bytes()) != 20 {
+		t.Errorf("%d bytes at %#x, %v", part.Len(), part.Addr(), err)
+	}
+	for _, c := range []struct {
+		off int64
+		n   int
+	}{{0, -1}, {-1, 1}, {81, 20}, {100, 1}, {1 << 62, 1}, {0, 1 << 62}} {
+		if _, err := r.Slice(c.off, c.n); err == nil {
+			t.Errorf("%d bytes at %d given", c.n, c.off)
 		}
-	}()
-	Heap(8).Guard(func() error { panic("mine") })
+	}
+}
+
+func TestHeap(t *testing.T) {
+	for n := range 200 {
+		r := Heap(n)
+		if r.Len() != n || cap(r.Bytes()) != n {
+			t.Errorf("%d bytes of %d", r.Len(), n)
+		}
+		if n > 0 && r.Addr()%64 != 0 {
+			t.Errorf("at %#x", r.Addr())
+		}
+	}
+}
+
+func TestContains(t *testing.T) {
+	page := uintptr(os.Getpagesize())
+	if (Region{}).Contains(0) {
+		t.Error("an empty region contains something")
+	}
+	m := mapped(t, 2)
+	r := Of(m.Bytes()[100 : page+1])
+	for addr, want := range map[uintptr]bool{
+		m.Addr() - 1: false, m.Addr(): true, m.Addr() + 100: true, m.Addr() + page: true,
+		// The rest of the last page cannot be told from the region.
+		m.Addr() + 2*page - 1: true, m.Addr() + 2*page: false,
+	} {
+		if got := r.Contains(addr); got != want {
+			t.Errorf("%#x: %v", addr-m.Addr(), got)
+		}
+	}
 }
