@@ -115,6 +115,14 @@ SHM_DIR names another directory than /dev/shm for POSIX objects.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          knownVerb,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			// Flags that exclude each other: cobra looks too, and its error
+			// would not be known for one of usage.
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return usage(cmd, err)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return cmd.Help()
 		},
