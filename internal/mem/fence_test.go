@@ -305,3 +305,9 @@ func BenchmarkFence(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) { c.op(b.N) })
 	}
 }
+
+func BenchmarkPause(b *testing.B) {
+	for range b.N {
+		Pause()
+	}
+}
