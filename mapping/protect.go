@@ -120,7 +120,10 @@ func (m *Mapping) call(op string, offset, length int, f func(addr, n uintptr) er
 // MREMAP_MAYMOVE at another address where need be, with MREMAP_FIXED at
 // newAddr. Slices that Bytes gave before must not be used any more. When a
 // move to a shorter length fails, the mapping may be the shorter one, where
-// it was. Mappings of huge pages do not grow (EINVAL).
+// it was. A mapping with parts of different protection neither grows nor,
+// before Linux 6.17, moves (EFAULT), and one of huge pages does not grow
+// (EINVAL). Shared memory does not grow with its mapping: what lies behind its
+// end, as all that is added to shared anonymous memory, is SIGBUS.
 func (m *Mapping) Remap(newLength, flags int, newAddr uintptr) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -120,9 +120,12 @@ func (m *Mapping) owned(op string, offset, length int) error {
 	if err := m.within(op, offset, length); err != nil {
 		return err
 	}
-	end := roundUp(offset+length, m.granule)
+	start, end := offset-offset%m.granule, roundUp(offset+length, m.granule)
+	if start == end {
+		return nil
+	}
 	for _, s := range m.live {
-		if s.start <= offset && end <= s.end {
+		if s.start <= start && end <= s.end {
 			return nil
 		}
 	}
