@@ -13,7 +13,6 @@ import (
 
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/memfd"
-	"github.com/seed-298b2b26/shm/posix"
 	"github.com/seed-298b2b26/shm/shmtest"
 	"github.com/seed-298b2b26/shm/sysv"
 )
@@ -516,58 +515,5 @@ func TestFtok(t *testing.T) {
 	want(t, err)
 	if i.SysV == nil || i.SysV.Key != key || i.SysV.NAttach != 1 {
 		t.Errorf("%+v", i.SysV)
-	}
-}
-
-// half is what a creator does before the step at which it is killed.
-var half = map[string]func(dir string) error{
-	"reserving": func(dir string) error {
-		// Half of the mount takes long enough to be met in the middle.
-		var st syscall.Statfs_t
-		if err := syscall.Statfs(dir, &st); err != nil {
-			return err
-		}
-		_, err := posix.CreateSized("x", int64(st.Bfree)/2*st.Bsize, 0o600, &posix.Options{Dir: dir})
-		return err
-	},
-}
-
-func init() {
-	shmtest.Handle("half", func(c *shmtest.Child) {
-		c.Send("begin")
-		c.Check(half[c.Args[0]](c.Args[1]))
-	})
-}
-
-// A creator that is killed on the way leaves neither name nor memory.
-func TestCreatorKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it takes memory until it is killed")
-	}
-	shmtest.NeedIsolation(t)
-	p := shmtest.Start(t, "half", "reserving", shmtest.ShmMount)
-	p.Expect("begin")
-	free := func() uint64 {
-		var st syscall.Statfs_t
-		want(t, syscall.Statfs(shmtest.ShmMount, &st))
-		return st.Bfree
-	}
-	full := free()
-	for full-free() < 4096 {
-		// It has taken 16 MiB then.
-		select {
-		case <-p.Done():
-			t.Fatal("it ended before it could be killed")
-		default:
-		}
-	}
-	p.Kill()
-	entries, err := os.ReadDir(shmtest.ShmMount)
-	want(t, err)
-	if len(entries) != 0 {
-		t.Errorf("left behind: %v", entries)
-	}
-	if now := free(); now < full {
-		t.Errorf("%d pages are missing", full-now)
 	}
 }

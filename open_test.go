@@ -2,7 +2,9 @@ package shm_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -71,7 +73,7 @@ func TestOpenOrCreate(t *testing.T) {
 	}
 	_, _, err := shm.OpenOrCreate("sysv:id=2147483647", 10, nil)
 	want(t, err, fs.ErrNotExist)
-	_, _, err = shm.OpenOrCreate("memfd:1/2147483647", 10, nil)
+	_, _, err = shm.OpenOrCreate(fmt.Sprintf("memfd:%d/2147483647", os.Getpid()), 10, nil)
 	want(t, err, fs.ErrNotExist)
 	_, _, err = shm.OpenOrCreate(newAddress(t, "posix"), 0, nil)
 	want(t, err, syscall.EINVAL)

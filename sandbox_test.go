@@ -27,8 +27,14 @@ func sandboxed(t *testing.T, deny string, errno syscall.Errno, calls []string, h
 	argv := append([]string{strconv.Itoa(int(errno))}, calls...)
 	argv = append(append(argv, "--"), self(t)...)
 	return shmtest.Command{
-		Path: deny, Args: append(argv, args...), Env: []string{"SHMTEST_CHILD=" + handler},
+		Path: deny, Args: append(argv, args...), Env: childEnv(handler),
 	}.Start(t)
+}
+
+// childEnv makes this test binary the child of that name, when another
+// program executes it. Under -race it does not sleep before it ends.
+func childEnv(handler string) []string {
+	return []string{"SHMTEST_CHILD=" + handler, "GORACE=" + strings.TrimSpace("atexit_sleep_ms=0 "+os.Getenv("GORACE"))}
 }
 
 // self is what executes this test binary: a program and its first arguments.
