@@ -143,9 +143,11 @@ func describe(env *Env, o *inspect.Object, now time.Time) error {
 	return err
 }
 
-// judged reports whether one can ask if an object is an orphan.
+// judged reports whether one can ask if an object is an orphan: nobody does of
+// what is in use.
 func judged(o *inspect.Object) bool {
-	return (o.Kind == inspect.KindSysV || o.Kind == inspect.KindPOSIX) && !o.Foreign
+	used, _ := o.InUse()
+	return (o.Kind == inspect.KindSysV || o.Kind == inspect.KindPOSIX) && !o.Foreign && !used
 }
 
 func kindText(o *inspect.Object) string {

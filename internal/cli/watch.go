@@ -37,7 +37,7 @@ what comes and goes between two looks is not seen.`,
 			}
 			opts := fl.options(env)
 			opts.Existing = existing
-			w := &watcher{env: env, fl: &fl, json: asJSON}
+			w := &watcher{env: env, fl: &fl, json: asJSON, shown: make(map[same]bool)}
 			return w.run(cmd, interval, opts)
 		},
 	}
@@ -57,6 +57,36 @@ type watcher struct {
 	json  bool
 	users users
 	blind bool // it was said that not everything can be seen
+
+	// shown are the objects that were shown. What a pattern selected once is
+	// followed to its end: a segment loses its key on the way.
+	shown map[same]bool
+}
+
+// same tells objects apart.
+type same struct {
+	kind       inspect.Kind
+	dev, inode uint64
+}
+
+func identityOf(o *inspect.Object) same {
+	if o.Kind == inspect.KindSysV {
+		return same{o.Kind, o.IPCNamespace, uint64(o.ID)}
+	}
+	return same{"", o.Dev, o.Inode}
+}
+
+// wants reports whether an event is to be shown.
+func (w *watcher) wants(e *inspect.Event) bool {
+	id := identityOf(&e.Object)
+	if !w.fl.match(&e.Object) && (e.Before == nil || !w.fl.match(e.Before)) && !w.shown[id] {
+		return false
+	}
+	w.shown[id] = true
+	if e.Type == inspect.Removed {
+		delete(w.shown, id)
+	}
+	return true
 }
 
 func (w *watcher) run(cmd *cobra.Command, interval time.Duration, opts *inspect.Options) error {
@@ -71,7 +101,7 @@ func (w *watcher) run(cmd *cobra.Command, interval time.Duration, opts *inspect.
 			}
 			continue
 		}
-		if !w.fl.match(&e.Object) && (e.Before == nil || !w.fl.match(e.Before)) {
+		if !w.wants(&e) {
 			continue
 		}
 		if e.Object.Partial() && !w.blind && !w.json {
