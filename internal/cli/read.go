@@ -98,7 +98,7 @@ func show(ctx context.Context, env *Env, fl *readFlags, r *io.SectionReader) err
 		if err != nil {
 			return err
 		}
-		if tty && !isText(text) {
+		if tty && !isText(text, false) {
 			return hexDump(out, bytes.NewReader(text), fl.offset.n)
 		}
 		_, err = out.Write(append(text, '\n'))
@@ -106,31 +106,41 @@ func show(ctx context.Context, env *Env, fl *readFlags, r *io.SectionReader) err
 	case fl.hex:
 		return hexDump(out, r, fl.offset.n)
 	case tty:
-		head := make([]byte, 4096)
-		n, err := r.ReadAt(head, 0)
-		if err != nil && err != io.EOF {
-			return err
-		}
-		if !isText(bytes.TrimRight(head[:n], "\x00")) {
-			return hexDump(out, r, fl.offset.n)
-		}
-		// A terminal shows nothing for the zeros behind a text, and some
-		// show them as blanks.
-		text, err := untilNUL(r)
+		text, ok, err := soleText(r)
 		if err != nil {
 			return err
 		}
-		if int64(len(text)) < r.Size() && !onlyZeros(io.NewSectionReader(r, int64(len(text)), r.Size()-int64(len(text)))) {
-			return hexDump(out, r, fl.offset.n)
+		if ok {
+			_, err := out.Write(text)
+			return err
 		}
-		if !isText(text) {
-			return hexDump(out, r, fl.offset.n)
+		if _, err := r.Seek(0, io.SeekStart); err != nil {
+			return err
 		}
-		_, err = out.Write(text)
-		return err
+		return hexDump(out, r, fl.offset.n)
 	}
 	_, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{r}, make([]byte, 1<<20))
 	return err
+}
+
+// soleText gives the bytes before the first NUL byte, and whether they are
+// text and all behind them are zeros: a terminal shows nothing for those, and
+// some show blanks.
+func soleText(r *io.SectionReader) (text []byte, ok bool, err error) {
+	// Most of what is no text shows it at once.
+	head := make([]byte, 4096)
+	n, err := r.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return nil, false, err
+	}
+	if !isText(bytes.TrimRight(head[:n], "\x00"), true) {
+		return nil, false, nil
+	}
+	if text, err = untilNUL(r); err != nil || !isText(text, false) {
+		return nil, false, err
+	}
+	rest := io.NewSectionReader(r, int64(len(text)), r.Size()-int64(len(text)))
+	return text, onlyZeros(rest), nil
 }
 
 // untilNUL gives the bytes before the first NUL byte, or all.
@@ -165,13 +175,13 @@ func onlyZeros(r io.Reader) bool {
 	}
 }
 
-// isText reports whether a terminal can show the bytes as they are.
-func isText(b []byte) bool {
+// isText reports whether a terminal can show the bytes as they are. A piece of
+// a text may end inside a character.
+func isText(b []byte, piece bool) bool {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		if r == utf8.RuneError && n <= 1 {
-			// A piece may end inside a character.
-			return !utf8.FullRune(b)
+			return piece && !utf8.FullRune(b)
 		}
 		if r != '\n' && r != '\t' && r != '\r' && unicode.IsControl(r) {
 			return false

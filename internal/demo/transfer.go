@@ -42,14 +42,15 @@ func (d *Demo) transfer(ctx context.Context) (verdict string, err error) {
 	}
 	d.tell("memory", "a memfd of %d bytes, which has no name; checksum %08x", size, sum)
 
-	shared, err := d.throughMemory(ctx, s, sum)
+	shared, err := best(func() (way, error) { return d.throughMemory(ctx, s, sum) })
 	if err != nil {
 		return "", err
 	}
-	piped, err := d.throughPipe(ctx, s, sum)
+	piped, err := best(func() (way, error) { return d.throughPipe(ctx, s, sum) })
 	if err != nil {
 		return "", err
 	}
+	d.tell("", "The better of two runs each:")
 	d.tell("", "%-15s %10s %10s %8s %24s", "way", "time", "GB/s", "copies", "system calls, both sides")
 	for _, w := range []way{shared, piped} {
 		d.tell("", "%-15s %10s %10.1f %8d %24d", w.name, w.took.Round(100*time.Microsecond), float64(size)/w.took.Seconds()/1e9, w.copies, w.calls)
@@ -67,6 +68,20 @@ type way struct {
 	took   time.Duration
 	copies int   // of every byte, by the kernel
 	calls  int64 // to move the data: writes and reads of both sides
+}
+
+// best runs a transfer twice and gives the quicker one: on a busy machine one
+// of them may have had to wait for a processor.
+func best(run func() (way, error)) (way, error) {
+	first, err := run()
+	if err != nil {
+		return way{}, err
+	}
+	second, err := run()
+	if err != nil || second.took < first.took {
+		return second, err
+	}
+	return first, nil
 }
 
 func (d *Demo) throughMemory(ctx context.Context, s *shm.Segment, sum uint32) (way, error) {
