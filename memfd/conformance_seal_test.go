@@ -309,8 +309,7 @@ func TestConformanceSeals(t *testing.T) {
 	t.Run("MF-030/scm-rights", func(t *testing.T) {
 		f := sealable(t)
 		a, b := connected(t, "unix")
-		other, err := b.File()
-		must(t, err)
+		other := end(t, b)
 		p := shmtest.Command{Handler: "seal what comes", ExtraFiles: []*os.File{other}}.Start(t)
 		must(t, other.Close())
 		must(t, memfd.Send(context.Background(), a, f))

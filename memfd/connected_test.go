@@ -26,3 +26,12 @@ func connected(t testing.TB, network string) (a, b *net.UnixConn) {
 	}
 	return ends[0], ends[1]
 }
+
+// end gives a descriptor of one end, for a child process.
+func end(t testing.TB, c *net.UnixConn) *os.File {
+	t.Helper()
+	f, err := c.File()
+	must(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}

@@ -23,8 +23,7 @@ func TestC(t *testing.T) {
 		t.Run("from-c/"+network, func(t *testing.T) {
 			shmtest.CheckLeaks(t)
 			a, b := connected(t, network)
-			other, err := a.File()
-			must(t, err)
+			other := end(t, a)
 			p := shmtest.Command{Path: peer, Args: []string{"send", fmt.Sprint(3 * page)}, ExtraFiles: []*os.File{other}}.Start(t)
 			must(t, other.Close())
 			const want = memfd.F_SEAL_SHRINK | memfd.F_SEAL_GROW | memfd.F_SEAL_SEAL
@@ -44,12 +43,11 @@ func TestC(t *testing.T) {
 		t.Run("to-c/"+network, func(t *testing.T) {
 			shmtest.CheckLeaks(t)
 			a, b := connected(t, network)
-			other, err := b.File()
-			must(t, err)
+			other := end(t, b)
 			p := shmtest.Command{Path: peer, Args: []string{"receive"}, ExtraFiles: []*os.File{other}}.Start(t)
 			must(t, other.Close())
 			f := sized(t, int64(2*page), memfd.F_SEAL_SHRINK|memfd.F_SEAL_GROW)
-			_, err = f.WriteAt([]byte("hello from Go"), 0)
+			_, err := f.WriteAt([]byte("hello from Go"), 0)
 			must(t, err)
 			must(t, memfd.Send(background, a, f))
 			// MFD_NOEXEC_SEAL adds F_SEAL_EXEC, 32.

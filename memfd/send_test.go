@@ -278,8 +278,7 @@ func descriptors(t failer) string {
 func TestReceiveForgery(t *testing.T) {
 	shmtest.CheckLeaks(t)
 	a, b := connected(t, "unix")
-	other, err := a.File()
-	must(t, err)
+	other := end(t, a)
 	p := shmtest.Command{Handler: "forge", ExtraFiles: []*os.File{other}, OwnShm: true}.Start(t)
 	must(t, other.Close())
 	p.Expect("/memfd:forged (deleted)")
@@ -352,8 +351,7 @@ func TestReceiveAtTheDescriptorLimit(t *testing.T) {
 		t.Run(fmt.Sprintf("room-%d-sent-%d", c.room, c.sent), func(t *testing.T) {
 			shmtest.CheckLeaks(t)
 			a, b := connected(t, "unix")
-			other, err := b.File()
-			must(t, err)
+			other := end(t, b)
 			p := shmtest.Command{
 				Handler: "receive at the limit", Args: []string{fmt.Sprint(c.room)}, ExtraFiles: []*os.File{other},
 				Rlimits: []shmtest.Rlimit{{Resource: unix.RLIMIT_NOFILE, Cur: 40, Max: 40}},
