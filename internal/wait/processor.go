@@ -1,0 +1,43 @@
+package wait
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-298b2b26/shm/internal/procfs"
+)
+
+// quotaAge is for how long the control group's quota is believed.
+const quotaAge = 10 * time.Second
+
+// processors tells whether we may run on several processors at once.
+var processors quota
+
+// quota caches what the control group allows. The Go runtime looks at that
+// too, but never sets GOMAXPROCS below 2 because of it.
+type quota struct {
+	started time.Time
+	next    atomic.Int64 // when to read it again, since started
+	one     atomic.Bool  // it is less than two processors
+}
+
+func init() { processors.started = time.Now() }
+
+// several is for who thinks of spinning. With one processor, or the time of
+// one, who spins keeps the peer from running.
+func (q *quota) several() bool {
+	return runtime.GOMAXPROCS(0) > 1 && !q.one.Load()
+}
+
+// refresh reads the quota when the last reading is old. It is called on the
+// way to sleep.
+func (q *quota) refresh() {
+	now := int64(time.Since(q.started))
+	next := q.next.Load()
+	if now < next || !q.next.CompareAndSwap(next, now+int64(quotaAge)) {
+		return
+	}
+	limit, err := procfs.Default.CPULimit(procfs.Self)
+	q.one.Store(err == nil && limit < 2)
+}

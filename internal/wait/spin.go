@@ -1,0 +1,116 @@
+package wait
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-298b2b26/shm/internal/mem"
+)
+
+// Strategy says what comes before the sleep.
+type Strategy int
+
+const (
+	// Adaptive spins for some microseconds where that has proved to pay.
+	Adaptive Strategy = iota
+	// Sleep never spins.
+	Sleep
+	// Spin does not sleep at all, for whom nothing is too dear. It lets other
+	// goroutines run in between. Where there is one processor, it sleeps.
+	Spin
+)
+
+const (
+	// spinMost bounds a spin. To sleep and be woken costs both sides together
+	// about half of it, so a spin that fails costs no more than a few sleeps.
+	spinMost = 20 * time.Microsecond
+	// spinCheck is after how many looks the clock is read, a microsecond or
+	// two, and spinYield after how many other goroutines are let in. Powers
+	// of two.
+	spinCheck = 64
+	spinYield = 256
+
+	// creditMost is how many failures in a row it takes to unlearn.
+	creditMost = 8
+	// probe is how many waits in a row are tried when it did not pay before.
+	// More than one, because two peers that both sleep find out together or
+	// not at all: who is woken late by the other sees no gain in spinning.
+	probe = 4
+	// restFirst and restMost are how many waits lie between two such tries.
+	// They double, so that in the end a try takes 0.1 us of each wait.
+	restFirst, restMost = 16, 1024
+)
+
+// spinner learns whether spinning pays. What counts is only whether a spin
+// had success, so it notices everything that can be in the way, such as a
+// peer that is on the same processor.
+type spinner struct {
+	busy atomic.Bool // one goroutine spins and learns at a time
+
+	credit  int // spin while it is positive
+	skip    int // waits until the next try
+	rest    int // what skip is set to next
+	typical int // looks that successful spins took, smoothed
+
+	hits, misses atomic.Uint64
+}
+
+// spin looks again and again, and gives up after a while.
+func (p *spinner) spin(ready func() bool) bool {
+	if !processors.several() || !p.busy.CompareAndSwap(false, true) {
+		return false
+	}
+	defer p.busy.Store(false)
+	if p.credit == 0 {
+		if p.skip > 0 {
+			p.skip--
+			return false
+		}
+		p.credit, p.typical = probe, 0
+	}
+	limit := 1 << 30
+	if p.typical > 0 {
+		limit = max(spinCheck, 16*p.typical)
+	}
+	begun := time.Now()
+	for n := 1; ; n++ {
+		if ready() {
+			p.credit = min(p.credit+1, creditMost)
+			p.rest = 0
+			p.typical += (n-p.typical)/8 + 1
+			p.hits.Add(1)
+			return true
+		}
+		mem.Pause()
+		if n%spinCheck == 0 && (n >= limit || time.Since(begun) > spinMost) {
+			break
+		}
+		if n%spinYield == 0 {
+			runtime.Gosched()
+		}
+	}
+	p.misses.Add(1)
+	if p.credit--; p.credit == 0 {
+		p.rest = min(max(2*p.rest, restFirst), restMost)
+		p.skip = p.rest
+	}
+	return false
+}
+
+// forever looks until ready or stop says yes, and reports whether it was
+// ready.
+func forever(ready, stop func() bool) bool {
+	for n := 1; ; n++ {
+		if ready() {
+			return true
+		}
+		mem.Pause()
+		if n%spinYield == 0 {
+			if stop() {
+				return false
+			}
+			runtime.Gosched()
+		}
+	}
+}
