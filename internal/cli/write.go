@@ -34,8 +34,8 @@ of --size bytes, else of the data's length.
 
 On a terminal it asks for one line, which keeps its newline. Memory that
 exists keeps its size, and its bytes outside what is written; data that does
-not fit is an error, and nothing is written then. For sysv:private the address
-of the new segment is printed.`,
+not fit, or a --size beyond what is there, is an error, and nothing is written
+then. For sysv:private the address of the new segment is printed.`,
 		Example: `  shm write /greeting 'hello'
   shm write sysv:ftok=./shmfile,65 --size 1024 --mode 666
   tar c . | shm write /archive
@@ -47,7 +47,7 @@ of the new segment is printed.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Var(&fl.size, "size", "size of new memory; K, M, G count by 1024")
+	f.Var(&fl.size, "size", "size of new memory, and the least of memory that exists; K, M, G count by 1024")
 	f.Var(&fl.offset, "offset", "write from this byte on")
 	f.Var(&fl.mode, "mode", "permissions of new memory")
 	f.BoolVar(&fl.exclusive, "exclusive", false, "fail when the memory exists")
