@@ -43,6 +43,7 @@ var rooms = map[string]room{
 	"posix":             {floor: 2},
 	"memfd":             {floor: 2},
 	"mapping":           {floor: 2},
+	"internal/wait":     {floor: 2},
 	".":                 {floor: 3},
 	"internal/topicdir": {floor: 3},
 	"inspect":           {floor: 4},
