@@ -350,6 +350,11 @@ func TestHuge(t *testing.T) {
 		}
 		has(t, run("ls", small.String()).want(t, 0).out, " unused,locked ")
 	})
+	t.Run("CLI-041", func(t *testing.T) {
+		// What ipcmk cannot make; the script of this number has the rest.
+		id, _ := make(t)
+		has(t, run("info", id.String()).want(t, 0).out, "huge pages", "of 2097152 bytes (2.0M)")
+	})
 	t.Run("CLI-065", func(t *testing.T) {
 		id, _ := make(t)
 		d := parse(t, run("info", "--json", id.String()).want(t, 0).out)
