@@ -101,7 +101,19 @@ func main() {
 	}
 }
 
-var numbered = regexp.MustCompile(`(?:^|/)((?:SV|PX|MM|MF|CLI)-[0-9]{3})(?:[^0-9][^/]*)?(?:/|$)`)
+// numbered is an element of a test's name that begins with a number.
+var numbered = regexp.MustCompile(`^((?:SV|PX|MM|MF|CLI)-[0-9]{3})(?:[^0-9].*)?$`)
+
+// numbers gives the numbers in a test's name, which may stand below one
+// another.
+func numbers(test string) (all []string) {
+	for element := range strings.SplitSeq(test, "/") {
+		if m := numbered.FindStringSubmatch(element); m != nil && !slices.Contains(all, m[1]) {
+			all = append(all, m[1])
+		}
+	}
+	return all
+}
 
 // collect reads the output of go test -json.
 func collect(r io.Reader, results map[string]*result) error {
@@ -115,31 +127,34 @@ func collect(r io.Reader, results map[string]*result) error {
 		} else if err != nil {
 			return err
 		}
-		m := numbered.FindStringSubmatch(e.Test)
-		if m == nil {
-			continue
-		}
 		k := key{e.Package, e.Test}
 		if e.Action == "output" {
 			said[k] = append(said[k], e.Output)
 			continue
 		}
-		res := results[m[1]]
-		if res == nil {
-			res = &result{where: map[string]bool{}}
-			results[m[1]] = res
-		}
-		switch e.Action {
-		case "pass":
-			res.pass++
-			res.where[e.Package[strings.Index(e.Package, "/shm")+1:]] = true
-		case "fail":
-			res.fail++
-		case "skip":
-			res.skip++
-			if res.why == "" {
-				res.why = skipReason(said[k])
+		for _, number := range numbers(e.Test) {
+			res := results[number]
+			if res == nil {
+				res = &result{where: map[string]bool{}}
+				results[number] = res
 			}
+			res.add(e.Action, e.Package, said[k])
+		}
+	}
+}
+
+// add counts one test that ended.
+func (r *result) add(action, pkg string, said []string) {
+	switch action {
+	case "pass":
+		r.pass++
+		r.where[pkg[strings.Index(pkg, "/shm")+1:]] = true
+	case "fail":
+		r.fail++
+	case "skip":
+		r.skip++
+		if r.why == "" {
+			r.why = skipReason(said)
 		}
 	}
 }

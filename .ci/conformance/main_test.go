@@ -11,12 +11,14 @@ const events = `{"Action":"run","Package":"example.com/shm/sysv","Test":"TestGet
 {"Action":"output","Package":"example.com/shm/sysv","Test":"TestGet/SV-002","Output":"    a_test.go:7: no huge pages\n"}
 {"Action":"skip","Package":"example.com/shm/sysv","Test":"TestGet/SV-002"}
 {"Action":"pass","Package":"example.com/shm/sysv","Test":"TestSV-0031"}
+{"Action":"pass","Package":"example.com/shm/sysv","Test":"TestFork/SV-103/SV-024"}
 `
 
 func TestRender(t *testing.T) {
 	for _, c := range []struct {
 		name, rows, events, want, fault string
 	}{
+		{"below another", "SV-001\tb\ts\t-\t\nSV-002\tb\ts\t-\t\nSV-103\tb\ts\t-\t\nSV-024\tb\ts\t-\t\n", events, "| SV-024 | b | s | passes", ""},
 		{"passes", "SV-001\tb|c\ts\t-\t\n", events, `| SV-001 | b\|c | s | passes, in ` + "`shm/sysv` |", "SV-002: a test has this number, and no row"},
 		{"skipped", "SV-002\tb\ts\t-\t\n", events, "| SV-002 | b | s | skipped: no huge pages |", "SV-001: a test has"},
 		{"not asserted", "SV-009\tb\ts\t-\tno way\n", "", "| SV-009 | b | s | not asserted: no way |", ""},
