@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/mapping"
 	"github.com/seed-298b2b26/shm/memfd"
 	"github.com/seed-298b2b26/shm/posix"
@@ -19,6 +20,7 @@ type sysvBacking struct {
 
 func (b *sysvBacking) size() (int64, error) { return int64(b.att.Len()), nil }
 func (b *sysvBacking) truncatable() bool    { return false }
+func (b *sysvBacking) full() bool           { return false }
 func (b *sysvBacking) close() error         { return b.att.Detach() }
 
 func (b *sysvBacking) info() (Info, error) {
@@ -69,6 +71,7 @@ func (b *posixBacking) size() (int64, error) {
 }
 
 func (b *posixBacking) truncatable() bool { return true }
+func (b *posixBacking) full() bool        { return fullMount(b.obj.FD()) }
 
 func (b *posixBacking) close() error { return errors.Join(b.m.Unmap(), b.obj.Close()) }
 
@@ -101,6 +104,12 @@ func (b *posixBacking) remove() error {
 	return posix.Unlink(b.obj.Name(), b.opts)
 }
 
+// fullMount reports whether the mount of a file has a limit and is at it.
+func fullMount(fd int) bool {
+	st, err := sys.Fstatfs(fd)
+	return err == nil && st.Blocks != 0 && st.Free == 0
+}
+
 // memfdBacking is an open and mapped memfd.
 type memfdBacking struct {
 	file *memfd.File
@@ -116,6 +125,9 @@ func (b *memfdBacking) truncatable() bool {
 	seals, err := b.file.Seals()
 	return err != nil || seals&memfd.F_SEAL_SHRINK == 0
 }
+
+// A memfd's mount has a limit only where huge pages have one.
+func (b *memfdBacking) full() bool { return fullMount(b.file.FD()) }
 
 func (b *memfdBacking) close() error { return errors.Join(b.m.Unmap(), b.file.Close()) }
 

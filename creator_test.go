@@ -24,9 +24,6 @@ func init() {
 
 // A creator that is killed on the way leaves neither name nor memory.
 func TestCreatorKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it takes memory until it is killed")
-	}
 	shmtest.NeedIsolation(t)
 	p := shmtest.Start(t, "creator")
 	p.Expect("begin")

@@ -3,13 +3,18 @@ package shm
 import (
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 )
 
-// looks is how often explain looks at an object before it believes that
-// nobody is changing its size just now.
-const looks = 16
+// looks is how often explain looks at an object of which it cannot tell
+// whether somebody is changing its size just now, or its memory is missing.
+// The first ones follow each other at once, quickLooks of them.
+const (
+	looks      = 64
+	quickLooks = 16
+)
 
 var errReadOnly = &Error{
 	Err:  fmt.Errorf("it was opened read-only: %w", fs.ErrPermission),
@@ -25,7 +30,11 @@ func (s *Segment) explain(op string, err error, stores bool) error {
 	if !ok {
 		return err
 	}
-	for range looks {
+	for look := range looks {
+		if look > quickLooks {
+			// A peer's own rhythm must not be met again and again.
+			time.Sleep(time.Duration(look) * time.Microsecond)
+		}
 		size, err := s.backing.size()
 		switch {
 		case err != nil:
@@ -35,11 +44,12 @@ func (s *Segment) explain(op string, err error, stores bool) error {
 				Err:  fmt.Errorf("%w: it has %d bytes now, %d are mapped, and byte %d was touched", ErrTruncated, size, s.Size(), f.Off),
 				Hint: "another process made the object shorter; open it again to see what is left",
 			})
-		case !s.touchable(f.Off):
-			continue // cut off since the look, or no memory for the page
 		}
 		truncatable, readOnly := s.backing.truncatable(), s.readOnly && stores
-		switch {
+		switch touchable := s.touchable(f.Off); {
+		case !touchable && truncatable && !s.backing.full():
+			continue // cut off since the look, or no memory for the page
+		case !touchable:
 		case truncatable && readOnly:
 			// Nothing can tell the one from the other.
 			return s.fail(op, &Error{

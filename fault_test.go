@@ -43,6 +43,7 @@ func truncatable(t *testing.T, f func(t *testing.T, s *shm.Segment, truncate fun
 }
 
 func TestTruncated(t *testing.T) {
+	needFault(t)
 	truncatable(t, func(t *testing.T, s *shm.Segment, truncate func(int64)) {
 		v, err := shm.At[[8]uint64](s, 500_000)
 		want(t, err)
@@ -108,6 +109,7 @@ func TestTruncated(t *testing.T) {
 
 // fn of a View ends in its middle as by a panic.
 func TestTruncatedViewUnwinds(t *testing.T) {
+	needFault(t)
 	truncatable(t, func(t *testing.T, s *shm.Segment, truncate func(int64)) {
 		truncate(4096)
 		var steps []string
@@ -128,6 +130,7 @@ func TestTruncatedViewUnwinds(t *testing.T) {
 // A fault in other memory than the Segment's is none of its business, but
 // does not hold its Close off.
 func TestFaultElsewhere(t *testing.T) {
+	needFault(t)
 	truncatable(t, func(t *testing.T, cut *shm.Segment, truncate func(int64)) {
 		whole := create(t, newAddress(t, "memfd"), 1<<20, nil)
 		truncate(0)
@@ -177,6 +180,7 @@ func init() {
 // A peer truncates the object again and again, while every kind of access
 // goes on: each gives its result or ErrTruncated, and nobody dies.
 func TestTruncatedConcurrently(t *testing.T) {
+	needFault(t)
 	long := *stress
 	if testing.Short() {
 		long /= 5
@@ -256,6 +260,7 @@ func TestTruncatedConcurrently(t *testing.T) {
 // Memory that is not reserved and runs out is ErrNoSpace where it is
 // touched, and memory that is to be reserved is refused before.
 func TestNoSpace(t *testing.T) {
+	needFault(t)
 	p := shmtest.Command{Handler: "no space", ShmSize: 1 << 20}.Start(t)
 	p.Expect("done")
 	p.Wait()
@@ -307,15 +312,15 @@ func init() {
 		v, err := shm.At[[16]uint32](s, off)
 		check("at", err)
 		check("store", v.Store([16]uint32{}), shm.ErrNoSpace)
-		check("update", s.Update(func(b []byte) error { b[off] = 1; return nil }), shm.ErrNoSpace)
 		// A page that is only read has to be there, too.
-		check("view", s.View(func(b []byte) error { sink = b[off]; return nil }), shm.ErrNoSpace)
 		_, err = v.Load()
 		check("load", err, shm.ErrNoSpace)
 		r, err := shm.Open("sparse", &shm.Options{ReadOnly: true})
 		check("open", err)
 		_, err = r.ReadAt(b[:1], off)
 		check("read-only", err, shm.ErrNoSpace)
+		check("update", s.Update(func(b []byte) error { b[off] = 1; return nil }), shm.ErrNoSpace)
+		check("view", s.View(func(b []byte) error { sink = b[off]; return nil }), shm.ErrNoSpace)
 		check("read-only view", r.View(func(b []byte) error { sink = b[off]; return nil }), shm.ErrNoSpace)
 
 		// The mount is full now.

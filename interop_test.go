@@ -182,8 +182,10 @@ func TestInteropPOSIXReaderInC(t *testing.T) {
 	p := shmtest.Exec(t, reader, name)
 	p.Expect("")
 	p.Wait()
-	_, err = s.ReadAt(make([]byte, 1), 99_999)
-	want(t, err, shm.ErrTruncated)
+	if !emulated() { // see needFault
+		_, err = s.ReadAt(make([]byte, 1), 99_999)
+		want(t, err, shm.ErrTruncated)
+	}
 }
 
 // A creator in C that has made the name and not given it a size yet.

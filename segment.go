@@ -29,6 +29,8 @@ type backing interface {
 	// truncatable reports whether another process could still make it
 	// shorter.
 	truncatable() bool
+	// full reports whether the mount that holds the object has no page left.
+	full() bool
 	info() (Info, error)
 	remove() error
 	// close unmaps and lets go. It is called once.
