@@ -1,0 +1,114 @@
+package topic
+
+import (
+	"github.com/seed-298b2b26/shm/internal/mem"
+	"github.com/seed-298b2b26/shm/internal/topicdir"
+	"github.com/seed-298b2b26/shm/internal/wait"
+)
+
+// bell is the file of hints, from either side. Everything in it may be
+// wrong, and whoever may ring may cut the file short; a wrong hint costs a
+// wake-up for nothing, a missing one a delay up to the bound of every sleep.
+type bell struct {
+	region   mem.Region // empty where we may not ring
+	sleepers *uint32
+	news     *uint32
+}
+
+func newBell(r mem.Region) *bell {
+	b := &bell{region: r}
+	if r.Len() == 0 {
+		return b
+	}
+	var err error
+	b.sleepers = place[uint32](r, topicdir.BellSleepers, &err)
+	b.news = place[uint32](r, topicdir.BellNews, &err)
+	if err != nil {
+		return &bell{}
+	}
+	return b
+}
+
+// arm is what a sleeper does before it sleeps; nil where it cannot ring.
+func (b *bell) arm(fencefree *uint32) func() bool {
+	if b.sleepers == nil {
+		return nil
+	}
+	return (&wait.Bell{Flag: b.sleepers, FenceFree: fencefree}).Arm
+}
+
+// ring tells the publisher that there is news.
+func (b *bell) ring() {
+	if b.news == nil {
+		return
+	}
+	if n, ok := mem.TryLoad(b.news); ok {
+		mem.TryStore(b.news, n+1)
+	}
+}
+
+// ringer is the publisher's end: it wakes who sleeps, and hears the news.
+type ringer struct {
+	bell  *bell
+	waker *wait.Waker // nil without a bell
+	last  uint32      // the news when it was last heard
+	look  func() error
+}
+
+func newRinger(b *bell, g *ring) *ringer {
+	r := &ringer{bell: b}
+	if b.sleepers == nil {
+		return r
+	}
+	r.waker = &wait.Waker{Word: g.wake, Flag: b.sleepers, FenceFree: wait.FenceFree()}
+	if r.waker.FenceFree {
+		// Before anything is published: who sleeps must know it.
+		mem.StoreRelease32(g.fencefree, 1)
+		mem.FullFence()
+	} else {
+		mem.StoreRelease32(g.fencefree, 0)
+	}
+	r.look = func() error {
+		r.waker.Wake()
+		r.last = mem.LoadAcquire32(r.bell.news)
+		return nil
+	}
+	return r
+}
+
+// wake is called after every move of the head. It costs no system call while
+// nobody sleeps.
+func (r *ringer) wake() {
+	if r.waker == nil {
+		return
+	}
+	if r.bell.region.Guard(r.look) != nil {
+		// Somebody has cut the bell short. Sleepers notice it as well, and
+		// look at the head now and then from here on.
+		r.waker, r.bell = nil, &bell{}
+	}
+}
+
+// wakeAll wakes everybody, whatever the bell says.
+func (r *ringer) wakeAll(g *ring) {
+	w := wait.Waker{Word: g.wake}
+	w.WakeAll()
+}
+
+// heard gives the news, as of now.
+func (r *ringer) heard() uint32 {
+	if r.bell.news != nil {
+		if n, ok := mem.TryLoad(r.bell.news); ok {
+			r.last = n
+		}
+	}
+	return r.last
+}
+
+// rings counts the wake-ups.
+func (r *ringer) rings() uint64 {
+	if r.waker == nil {
+		return 0
+	}
+	return r.waker.Rings
+}

@@ -1,0 +1,144 @@
+package topic
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/seed-298b2b26/shm"
+	"github.com/seed-298b2b26/shm/internal/mem"
+	"github.com/seed-298b2b26/shm/internal/sys"
+	"github.com/seed-298b2b26/shm/internal/topicdir"
+)
+
+// admitted reports whether number c may be read in place: the publisher has
+// answered us, and watches our pins from a number on that is not past c. The
+// whole ID is compared once for every generation of the entry's state; after
+// that the state alone tells.
+func (s *Subscriber) admitted(c uint64) bool {
+	if s.member == nil {
+		return false
+	}
+	if s.entry != nil && mem.LoadAcquire64(&s.entry.state) == s.state {
+		return c >= s.from
+	}
+	return s.findEntry() && c >= s.from
+}
+
+// findEntry looks for our line in the table, and asks again when we had one
+// and lost it.
+func (s *Subscriber) findEntry() bool {
+	s.entry = nil
+	for i := range s.ring.table {
+		e := &s.ring.table[i]
+		state := mem.LoadAcquire64(&e.state)
+		if state&3 == stateFree {
+			continue
+		}
+		id, from := e.id, e.from
+		mem.LoadFence()
+		if mem.LoadAcquire64(&e.state) != state || id != s.member.ID {
+			continue
+		}
+		if state&3 != stateAdmitted {
+			// Lapped, perhaps before we ever saw that we were admitted: what
+			// we asked was answered, so we have to ask again, once for every
+			// time.
+			if state != s.demoted {
+				s.demoted, s.asked = state, 0
+			}
+			break
+		}
+		s.entry, s.state, s.from = e, state, from
+		s.asked = 0
+		return true
+	}
+	if s.asked == 0 {
+		s.asked = *s.ask + 1
+		mem.StoreRelease64(s.ask, s.asked)
+		s.bell.ring()
+	}
+	return false
+}
+
+// freePin gives a place for a pin, -1 when all are used.
+func (s *Subscriber) freePin() int {
+	for i := range s.pins {
+		if s.pins[i] == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// release ends a hold, or gives a copy's memory back.
+func (s *Subscriber) release(pin int, number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if pin < 0 || s.closed || s.pins[pin] != number+1 {
+		return // a copy, or released already
+	}
+	mem.StoreRelease64(&s.pins[pin], 0)
+	s.held--
+}
+
+// buffer gives memory for a copy of n bytes.
+func (s *Subscriber) buffer(n int) []byte { return make([]byte, 0, n) }
+
+// count keeps the books of a sample that was taken.
+func (s *Subscriber) count(m *Sample) {
+	if s.seqKnown && m.Seq > s.nextSeq {
+		m.Missed = m.Seq - s.nextSeq
+	}
+	s.nextSeq, s.seqKnown = m.Seq+1, true
+	if s.stats == nil {
+		return
+	}
+	s.stats.taken++
+	s.stats.lost += m.Missed
+	if m.pin < 0 {
+		s.stats.copied++
+	}
+}
+
+// empty says why there is no sample now.
+func (s *Subscriber) empty(head uint64) error {
+	if end := mem.LoadAcquire64(s.ring.end); end != 0 && end-1 <= s.at {
+		return io.EOF
+	}
+	return ErrEmpty
+}
+
+// sleep waits until there may be a sample.
+func (s *Subscriber) sleep(ctx context.Context) error {
+	if s.stats != nil {
+		s.stats.sleeps++
+	}
+	err := s.sleeper.Wait(ctx, func() bool {
+		// An end that is not reached yet is nothing to wake up for: a
+		// publisher that lies about it would have us run in circles.
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.closed {
+			return true // and the memory is gone
+		}
+		at := s.at
+		end := mem.LoadAcquire64(s.ring.end)
+		return mem.LoadAcquire64(s.ring.head) > at || end != 0 && end-1 <= at
+	})
+	if err != nil {
+		return s.fail("next", err)
+	}
+	return nil
+}
+
+func (s *Subscriber) fail(op string, err error) error {
+	return &shm.Error{Op: op, Kind: "topic", Name: topicdir.Address(s.peer.Name()), Err: err}
+}
+
+func now() int64 { return time.Now().UnixNano() }
+
+// wakePublisher wakes a publisher that waits for this subscriber's cursor.
+func (s *Subscriber) wakePublisher() {
+	sys.FutexWake(s.member.Region.Addr()+topicdir.MemberCursor, 1)
+}

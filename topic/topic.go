@@ -1,0 +1,73 @@
+// Package topic is publish and subscribe through shared memory: one
+// publisher, any number of subscribers in any number of processes, zero
+// copies. A sample is written in the place where all subscribers read it;
+// publishing costs the same however many they are.
+//
+// # Guarantees
+//
+//   - A subscriber never gets a sample that is not whole, whoever is killed
+//     at whatever moment.
+//   - A sample that a subscriber holds does not change until it releases it.
+//   - Under Block an admitted subscriber gets every sample, once and in
+//     order. Under DropOldest the publisher never waits, and who lost samples
+//     is told how many.
+//   - What subscribers write cannot harm the publisher or other subscribers:
+//     they map the samples read-only.
+//   - A killed publisher ends nothing: the next one goes on where it ended.
+//
+// # Limits
+//
+//   - A subscriber that is not admitted yet (Admitted), and every observer,
+//     gets copies in place of the samples themselves; the API is the same.
+//   - Samples are exposed to their publisher: it can change them while they
+//     are held, or cut the memory short, which is a SIGBUS.
+//   - Under Block every admitted subscriber can hold up the publisher, until
+//     Options.Patience ends.
+//
+// The bytes and the protocol are written down in spec/topic.md.
+package topic
+
+import (
+	"errors"
+
+	"github.com/seed-298b2b26/shm"
+	"github.com/seed-298b2b26/shm/internal/sys"
+)
+
+// Causes on which callers branch, beside those of package shm and io.EOF.
+var (
+	// ErrEmpty: no sample is there now.
+	ErrEmpty = errors.New("no sample yet")
+
+	// ErrFull: under Block, a subscriber still wants what stands there.
+	ErrFull = errors.New("no room yet")
+
+	// ErrHeld: the subscriber holds as many samples as it may.
+	ErrHeld = errors.New("too many samples are held")
+
+	// ErrBusy: the topic has a publisher that lives, or a loan is out.
+	ErrBusy = shm.ErrBusy
+
+	// ErrFenced: another publisher has taken the topic over.
+	ErrFenced = sys.ErrFenced
+
+	// ErrOwnerDied: the publisher was killed, and no successor came in time.
+	ErrOwnerDied = sys.ErrOwnerDied
+
+	// ErrRemoved: the topic's name was removed, or stands for another topic.
+	ErrRemoved = shm.ErrRemoved
+
+	// ErrType: the topic holds another type, or is made otherwise, than asked
+	// for.
+	ErrType = shm.ErrType
+
+	// ErrCorrupt: the memory holds what no publisher writes.
+	ErrCorrupt = sys.ErrCorrupt
+
+	// ErrVersion: the topic has a layout that this version does not know.
+	ErrVersion = sys.ErrVersion
+)
+
+func opError(op, name string, err error) error {
+	return &shm.Error{Op: op, Kind: "topic", Name: name, Err: err}
+}
