@@ -77,6 +77,9 @@ type peersKey struct{}
 
 func setUpScript(e *testscript.Env) error {
 	t := e.T().(testing.TB)
+	if emulated() && testing.Short() && !strings.Contains(t.Name(), "CLI-") {
+		t.Skip("slow: under the emulator programs start too slowly")
+	}
 	name := shmtest.Name(t)
 	key := shmtest.Key(t)
 	e.Setenv("name", name)
