@@ -176,14 +176,14 @@ func findSysV(a Address) (sysv.ID, error) {
 	id, err := sysv.Get(key, 0, 0)
 	if errors.Is(err, syscall.ENOENT) {
 		e := *err.(*Error)
-		e.Err = fmt.Errorf("no segment has the key %#08x: %w", uint32(key), e.Err)
+		e.Err = fmt.Errorf("no segment has the key 0x%08x: %w", uint32(key), e.Err)
 		err = &e
 	}
 	return id, err
 }
 
 var errSysVPrivate = &Error{
-	Err:  fmt.Errorf("System V segments cannot be mapped privately: %w", errors.ErrUnsupported),
+	Err:  fmt.Errorf("a segment cannot be mapped privately: %w", errors.ErrUnsupported),
 	Hint: "open it read-only",
 }
 
