@@ -54,10 +54,13 @@ func named(dir int, name string, st *sys.Stat) (bool, error) {
 
 // rules are what a file has to be before it is mapped.
 type rules struct {
-	dir     *sys.Stat // of the directory
-	uid     int64     // the owner; -1: anybody but the overflow uid
-	links   bool      // it may have further names
-	own     bool      // nobody but the owner may write it
+	dir *sys.Stat // of the directory
+	uid int64     // the owner; -1: anybody but the overflow uid
+	// links: it may have further names. Where the owner is given they mean
+	// nothing, and where sysctl fs.protected_hardlinks is off, or for what
+	// they may write, others can make them: that shall not keep anybody out.
+	links   bool
+	own     bool // nobody but the owner may write it
 	minSize int64
 }
 

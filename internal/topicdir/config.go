@@ -1,6 +1,7 @@
 package topicdir
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -102,6 +103,19 @@ func (c *Config) Validate() error {
 
 // Layout validates the configuration and computes where everything is.
 func (c *Config) Layout() (Layout, error) {
+	l, err := c.layout()
+	if err != nil {
+		e := &sys.Error{Op: "configure", Kind: "topic", Err: err}
+		var h *hintError
+		if errors.As(err, &h) {
+			e.Hint = h.hint
+		}
+		return l, e
+	}
+	return l, nil
+}
+
+func (c *Config) layout() (Layout, error) {
 	bad := func(hint, format string, args ...any) (Layout, error) {
 		return Layout{}, hinted(hint, "%s: %w", fmt.Sprintf(format, args...), fs.ErrInvalid)
 	}

@@ -48,7 +48,7 @@ func Create(name string, opts *CreateOptions) (*Owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := opts.Config.Layout()
+	l, err := opts.Config.layout()
 	if err != nil {
 		return nil, p.fail(op, err)
 	}
@@ -97,9 +97,10 @@ func build(p place, mount *sys.FD, opts *CreateOptions, l *Layout) (*Owner, erro
 	if err == nil {
 		return o, nil
 	}
+	swept := o.swept(mount, temp)
 	o.discard(mount, temp)
 	switch {
-	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOENT), isBusy(err):
+	case swept, errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOENT), isBusy(err):
 		// Somebody was faster, or took the half-made directory for that of
 		// a dead one.
 		err = errAgain
@@ -174,12 +175,36 @@ func (o *Owner) build(mount *sys.FD, temp string, opts *CreateOptions) (err erro
 	return nil
 }
 
+// swept reports whether somebody renamed the half-made directory away.
+func (o *Owner) swept(mount *sys.FD, temp string) bool {
+	if o.dir == nil {
+		return false
+	}
+	st, err := o.dir.Stat()
+	if err != nil {
+		return false
+	}
+	ok, err := named(mount.Int(), temp, &st)
+	return err == nil && !ok
+}
+
 // discard takes back what build has made.
 func (o *Owner) discard(mount *sys.FD, temp string) {
 	if o.dir != nil {
 		empty(o.dir)
 	}
-	sys.Rmdirat(mount.Int(), temp)
+	err := sys.Rmdirat(mount.Int(), temp)
+	if errors.Is(err, fs.ErrNotExist) && o.dir != nil {
+		// Whoever swept it away may have found it filled again.
+		if st, err := o.dir.Stat(); err == nil && st.Nlink > 0 {
+			entries(mount, func(name string, ino uint64, _ uint8) bool {
+				if ino == st.Ino && strings.HasPrefix(name, deadPrefix) {
+					sys.Rmdirat(mount.Int(), name)
+				}
+				return true
+			})
+		}
+	}
 	o.Close()
 }
 

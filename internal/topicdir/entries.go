@@ -12,10 +12,10 @@ import (
 // as fn wants. What is made or removed meanwhile may come or not.
 func entries(dir *sys.FD, fn func(name string, ino uint64, kind uint8) bool) error {
 	buf := make([]byte, 4096)
-	return readEntries(dir, buf, func(d *sys.Dirent) bool { return fn(string(d.Name), d.Ino, d.Type) })
+	return readEntries(dir, buf, func(d sys.Dirent) bool { return fn(string(d.Name), d.Ino, d.Type) })
 }
 
-func readEntries(dir *sys.FD, buf []byte, fn func(*sys.Dirent) bool) error {
+func readEntries(dir *sys.FD, buf []byte, fn func(sys.Dirent) bool) error {
 	fd := dir.Int()
 	if fd < 0 {
 		return fs.ErrClosed
@@ -37,10 +37,10 @@ func readEntries(dir *sys.FD, buf []byte, fn func(*sys.Dirent) bool) error {
 			if d, rest, ok = sys.NextEntry(rest); !ok {
 				break
 			}
-			if s := string(d.Name); s == "." || s == ".." {
+			if string(d.Name) == "." || string(d.Name) == ".." {
 				continue
 			}
-			if !fn(&d) {
+			if !fn(d) {
 				return nil
 			}
 		}

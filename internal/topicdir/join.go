@@ -29,6 +29,9 @@ type Membership struct {
 // Errors, beside those of the system: fs.ErrPermission where this user may
 // only observe, sys.ErrRemoved when the topic was removed, and ENOSPC.
 func (p *Peer) Join(init func(mem.Region)) (*Membership, error) {
+	if p.dir.Int() < 0 {
+		return nil, p.fail("join", fs.ErrClosed)
+	}
 	m, err := p.join(NewID(), init)
 	if err != nil {
 		return nil, p.fail("join", err)

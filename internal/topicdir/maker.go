@@ -34,20 +34,30 @@ func thisMaker() Maker {
 	return m
 }
 
-// Gone reports whether the process is known to be gone: it was one of this
-// process' own pid namespace and boot, and is there no more. What cannot be
-// known is false. The maker of a file that is gone may have left a child that
-// holds its lock.
-func (m *Maker) Gone() bool {
+// near reports whether the process was one of this process' own pid namespace
+// and boot, so that its process id means something here.
+func (m *Maker) near() bool {
 	me := self()
-	if m.PID <= 0 || m.PIDNamespace == 0 || m.PIDNamespace != me.PIDNamespace || m.Boot != me.Boot || m.Boot == [16]byte{} {
+	return m.PID > 0 && m.PIDNamespace != 0 && m.PIDNamespace == me.PIDNamespace && m.Boot == me.Boot && m.Boot != [16]byte{}
+}
+
+// vanished reports whether no process has the process id any more. kill(2)
+// knows this namespace for certain; /proc may be hidden (hidepid), or be that
+// of another namespace.
+func (m *Maker) vanished() bool { return m.near() && !sys.ProcessExists(m.PID) }
+
+// Gone reports whether the process is known to be gone: it was one of this
+// process' own pid namespace and boot, and is there no more, or only as a
+// zombie. What cannot be known is false. The maker of a file that is gone may
+// have left a child that holds its lock.
+func (m *Maker) Gone() bool {
+	if !m.near() {
 		return false
 	}
-	// kill(2) knows this namespace for certain; /proc may be hidden
-	// (hidepid), or be that of another namespace.
-	if !sys.ProcessExists(m.PID) {
+	if m.vanished() {
 		return true
 	}
+	me := self()
 	if me.Start == 0 {
 		return false // /proc is not this namespace's
 	}

@@ -25,6 +25,7 @@ type Member struct {
 	ino     uint64
 	stat    sys.Stat
 	fd      *sys.FD
+	life    life
 	memory  memory
 	scanned uint64 // the last scan that saw it
 }
@@ -69,7 +70,7 @@ func (o *Owner) Members() ([]*Member, error) {
 		o.buffer = make([]byte, 16<<10)
 	}
 	n := 0
-	err := readEntries(o.dir, o.buffer, func(d *sys.Dirent) bool {
+	err := readEntries(o.dir, o.buffer, func(d sys.Dirent) bool {
 		if n++; n > scanMost {
 			return false
 		}
@@ -94,8 +95,8 @@ func (o *Owner) Refused() []*Refused {
 
 // see notes an entry of the directory that has the form of r.ID. o.mu is
 // held.
-func (o *Owner) see(d *sys.Dirent) {
-	id, ok := ParseID(string(d.Name[len(memberFile):]))
+func (o *Owner) see(d sys.Dirent) {
+	id, ok := ParseID(d.Name[len(memberFile):])
 	if !ok {
 		return
 	}
@@ -195,9 +196,10 @@ func openMember(dir *sys.FD, dirStat *sys.Stat, name string, id, topic ID, held 
 }
 
 // Alive asks the kernel whether the subscriber lives: it holds its lock, and
-// is not known to be gone with a child keeping the lock. After Close it is
-// false.
-func (m *Member) Alive() bool { return alive(m.fd, &m.Maker) }
+// is not known to be gone with a child keeping the lock. Such a child whose
+// parent is a zombie, or its process id somebody else's, may count for a
+// second. After Close it is false. It takes about a microsecond.
+func (m *Member) Alive() bool { return m.life.alive(m.fd, &m.Maker) }
 
 // Named reports whether the last scan saw the file. A subscriber that left
 // has removed it; one whose file somebody else removed can still hold

@@ -2,6 +2,7 @@ package topicdir
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 
@@ -53,6 +54,9 @@ func (o *Owner) Dir() int { return o.dir.Int() }
 // somebody removed or replaced one of them. It takes three looks, a few
 // microseconds.
 func (o *Owner) Named() error {
+	if o.dir.Int() < 0 {
+		return o.fail("look", fs.ErrClosed)
+	}
 	for _, f := range []struct {
 		dir  int
 		name string
@@ -67,7 +71,7 @@ func (o *Owner) Named() error {
 			return o.fail("look", fmt.Errorf("%s: %w", f.name, err))
 		}
 		if !ok {
-			return o.failHint("look", fmt.Errorf("%s was removed or replaced: %w", f.name, sys.ErrRemoved), "create the topic anew")
+			return o.fail("look", hinted("create the topic anew", "%s was removed or replaced: %w", f.name, sys.ErrRemoved))
 		}
 	}
 	return nil
@@ -104,8 +108,12 @@ func (o *Owner) Close() error {
 
 // Remove removes the topic and closes the Owner. Peers keep what they have
 // mapped, and find out by Named. Where the name stands for something else by
-// now, that is left alone and the error is sys.ErrRemoved.
+// now, that is left alone and the error is sys.ErrRemoved. After Close it is
+// fs.ErrClosed.
 func (o *Owner) Remove() error {
+	if o.dir.Int() < 0 {
+		return o.fail("remove", fs.ErrClosed)
+	}
 	err := bury(o.place, o.dir, &o.dirStat)
 	if e := o.Close(); err == nil {
 		err = e

@@ -87,7 +87,7 @@ func open(pl place, opts *OpenOptions) (p *Peer, err error) {
 	if p.Sharing, err = sharingOf(&p.dirStat); err != nil {
 		return p, err
 	}
-	fd, st, err := openChecked(p.dir.Int(), dataFile, sys.O_RDONLY, rules{dir: &p.dirStat, uid: int64(p.UID), minSize: HeaderSize})
+	fd, st, err := openChecked(p.dir.Int(), dataFile, sys.O_RDONLY, rules{dir: &p.dirStat, uid: int64(p.UID), links: true, minSize: HeaderSize})
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			// It is being removed, or somebody has removed this file alone.
@@ -137,7 +137,7 @@ func (p *Peer) Named() error {
 	case err != nil:
 		return p.fail("look", err)
 	case !ok:
-		return p.failHint("look", fmt.Errorf("its name was removed or stands for another topic: %w", sys.ErrRemoved), "open it again")
+		return p.fail("look", hinted("open it again", "its name was removed or stands for another topic: %w", sys.ErrRemoved))
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (p *Peer) PublisherAlive() (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cached != nil {
-		if alive(p.cached.fd, &p.cached.header.Maker) {
+		if p.cached.life.alive(p.cached.fd, &p.cached.header.Maker) {
 			return true, nil
 		}
 		p.cached.fd.Close()
@@ -183,7 +183,7 @@ func (p *Peer) livingPublisher(name string) bool {
 	if err != nil {
 		return false
 	}
-	if pub.header.Topic != p.TopicID || !alive(pub.fd, &pub.header.Maker) {
+	if pub.header.Topic != p.TopicID || !pub.life.alive(pub.fd, &pub.header.Maker) {
 		pub.fd.Close()
 		return false
 	}

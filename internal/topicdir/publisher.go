@@ -10,6 +10,7 @@ import (
 type publisher struct {
 	fd     *sys.FD
 	header *Header
+	life   life
 }
 
 // openPublisher opens and checks the file with the name, which must be p.ID.
@@ -19,7 +20,7 @@ func openPublisher(dir *sys.FD, st *sys.Stat, name string) (*publisher, error) {
 	if !ok || !valid {
 		return nil, corrupt("%q is not the name of a publisher's file", name)
 	}
-	fd, fst, err := openChecked(dir.Int(), name, sys.O_RDONLY, rules{dir: st, uid: int64(st.UID), minSize: HeaderSize})
+	fd, fst, err := openChecked(dir.Int(), name, sys.O_RDONLY, rules{dir: st, uid: int64(st.UID), links: true, minSize: HeaderSize})
 	if err != nil {
 		return nil, err
 	}
@@ -34,5 +35,5 @@ func openPublisher(dir *sys.FD, st *sys.Stat, name string) (*publisher, error) {
 		fd.Close()
 		return nil, err
 	}
-	return &publisher{fd, h}, nil
+	return &publisher{fd: fd, header: h}, nil
 }

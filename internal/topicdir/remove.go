@@ -101,15 +101,20 @@ func buryAs(mount *sys.FD, name string, dir *sys.FD, st *sys.Stat) error {
 
 // destroy deletes a directory that has been renamed away.
 func destroy(mount *sys.FD, dead string, dir *sys.FD) error {
-	dir.Chmod(0o700) // nobody shall make anything new in it
-	err := empty(dir)
-	if e := sys.Rmdirat(mount.Int(), dead); e != nil && !errors.Is(e, fs.ErrNotExist) {
-		if err == nil {
-			err = e
+	dir.Chmod(0o700) // nobody else shall make anything new in it
+	for try := 0; ; try++ {
+		failed := empty(dir)
+		err := sys.Rmdirat(mount.Int(), dead)
+		switch {
+		case err == nil, errors.Is(err, fs.ErrNotExist):
+			return nil
+		case failed != nil:
+			err = failed
+		case errors.Is(err, syscall.ENOTEMPTY) && try < tries:
+			continue // its creator lives and has not noticed yet
 		}
 		return fmt.Errorf("what is left stands in %s: %w", dead, err)
 	}
-	return nil
 }
 
 // empty deletes what is in a directory, but directories that are not empty.

@@ -88,7 +88,7 @@ const overhead = PublisherSize + BellSize + 2*HeaderSize
 // many slots, would fit into free bytes; 0 where that does not help.
 func (c *Config) fitting(free int64) (slots, capacity int64) {
 	fits := func(try Config) bool {
-		l, err := try.Layout()
+		l, err := try.layout()
 		return err == nil && l.Size+overhead <= free
 	}
 	try := *c

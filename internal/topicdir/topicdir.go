@@ -60,12 +60,21 @@ func NewID() (id ID) {
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // ParseID is the inverse of String; upper-case digits are refused.
-func ParseID(s string) (id ID, ok bool) {
+func ParseID[T string | []byte](s T) (id ID, ok bool) {
 	if len(s) != 2*len(id) {
 		return ID{}, false
 	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil || strings.ToLower(s) != s {
-		return ID{}, false
+	for i := range len(s) {
+		digit := s[i]
+		switch {
+		case '0' <= digit && digit <= '9':
+			digit -= '0'
+		case 'a' <= digit && digit <= 'f':
+			digit -= 'a' - 10
+		default:
+			return ID{}, false
+		}
+		id[i/2] = id[i/2]<<4 | digit
 	}
 	return id, true
 }
@@ -133,28 +142,28 @@ func newPlace(dir, name string) (place, error) {
 
 func (p place) path() string { return p.dir + "/" + p.name + suffix }
 
-// fail makes the error of an operation; one that was made already is only
-// given this topic's name.
+// fail makes the error of an operation; one that was made already stays.
 func (p place) fail(op string, err error) error {
-	return p.failHint(op, err, "")
-}
-
-func (p place) failHint(op string, err error, hint string) error {
-	var e *sys.Error
-	if errors.As(err, &e) && e.Kind == "topic" {
-		if e.Op == "" {
-			e.Op = op
-		}
-		if e.Name == "" {
-			e.Name = Address(p.name)
-		}
+	if e, ok := err.(*sys.Error); ok && e.Kind == "topic" {
 		return err
 	}
-	return &sys.Error{Op: op, Kind: "topic", Name: Address(p.name), Err: err, Hint: hint}
+	e := &sys.Error{Op: op, Kind: "topic", Name: Address(p.name), Err: err}
+	var h *hintError
+	if errors.As(err, &h) {
+		e.Hint = h.hint
+	}
+	return e
 }
 
-// hinted is an error with the next step for a person; place.fail adds the
-// rest.
+// hintError is an error with the next step for a person, which place.fail
+// takes over.
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+
 func hinted(hint string, format string, args ...any) error {
-	return &sys.Error{Kind: "topic", Err: fmt.Errorf(format, args...), Hint: hint}
+	return &hintError{fmt.Errorf(format, args...), hint}
 }
