@@ -82,6 +82,9 @@ func TestSegments(t *testing.T) {
 }
 
 func TestHugeSegment(t *testing.T) {
+	if shmtest.Emulated() {
+		t.Skip("the emulator cannot attach huge pages: it chooses addresses that they do not fit")
+	}
 	shmtest.NeedHugePages(t, 2)
 	const huge = 2 << 20
 	id, err := sysv.Get(sysv.IPC_PRIVATE, 2*huge, sysv.SHM_HUGETLB|0o600)
@@ -444,6 +447,9 @@ func TestForeignNamespaces(t *testing.T) {
 	})
 	t.Run("pid namespace", func(t *testing.T) {
 		shmtest.NeedCap(t, shmtest.CapSysAdmin)
+		if shmtest.Emulated() {
+			t.Skip("the emulator cannot start a process in another pid namespace")
+		}
 		name := object(t, 4096)
 		f, err := os.Open(posix.DefaultDir + name)
 		if err != nil {

@@ -24,7 +24,7 @@ var page = os.Getpagesize()
 
 // emulated tells whether another machine's code is run by qemu's user mode,
 // which keeps the books of the address space itself.
-var emulated = os.Getenv("SHMTEST_EXEC") != ""
+var emulated = shmtest.Emulated()
 
 // failer is what tests, rapid's checks and child processes have in common.
 type failer interface {

@@ -139,3 +139,8 @@ func flagSet(name string) bool {
 	f := flag.Lookup(name)
 	return f != nil && f.Value.String() != "" && f.Value.String() != "false"
 }
+
+// Emulated reports whether the tests run under a user-mode emulator
+// (SHMTEST_EXEC), whose answers are not always the kernel's. A test of what it
+// cannot show skips with the reason.
+func Emulated() bool { return os.Getenv(envExec) != "" }

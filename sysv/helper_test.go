@@ -260,7 +260,7 @@ func sysctl(t testing.TB, name string) int64 {
 
 // emulated reports whether the system calls are translated by an emulator of
 // user programs.
-func emulated() bool { return os.Getenv("SHMTEST_EXEC") != "" }
+func emulated() bool { return shmtest.Emulated() }
 
 // needKernel skips the test where an emulator answers in the kernel's place.
 func needKernel(t testing.TB, reason string) {
