@@ -71,6 +71,7 @@ func BenchmarkJoinLeave(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		unlinkIf(p.dir, memberFile+m.ID.String(), &m.stat)
 		m.Leave()
 	}
 }

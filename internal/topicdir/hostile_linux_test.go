@@ -478,7 +478,7 @@ func TestSameID(t *testing.T) {
 		t.Errorf("%+v", ms)
 	}
 	if r := o.Refused(); len(r) != 1 || !strings.Contains(r[0].Err.Error(), "takes the name of another") {
-		t.Errorf("%+v", r)
+		t.Errorf("%+v", *r[0])
 	}
 	// The victim leaves without touching what is not its own.
 	if err := m.Leave(); err != nil {
@@ -516,8 +516,10 @@ func TestCrowd(t *testing.T) {
 			m.Leave()
 		}
 	}
-	ms[0].Close()
-	ms[1].Close()
+	for _, m := range ms[:2] {
+		m.Unlink()
+		m.Close()
+	}
 	if ms := members(t, o); len(ms) != most || len(o.Refused()) != 20-most-2 {
 		t.Errorf("%d members, %d refused", len(ms), len(o.Refused()))
 	}
@@ -525,6 +527,9 @@ func TestCrowd(t *testing.T) {
 
 // TestCutShort: a subscriber that cuts its file short costs an error.
 func TestCutShort(t *testing.T) {
+	if os.Getenv("SHMTEST_EXEC") != "" {
+		t.Skip("needs the kernel's own answer: the emulator does not tell the address of a SIGBUS")
+	}
 	shmtest.CheckLeaks(t)
 	dir := shmtest.Dir(t)
 	o := create(t, dir, "x", Private, 0)

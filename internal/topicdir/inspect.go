@@ -26,7 +26,7 @@ type Info struct {
 
 	Head     uint64
 	Epoch    uint64
-	Since    uint64
+	Since    uint64 // the first number of this epoch
 	End      uint64
 	Counters [Counters]uint64
 
@@ -107,7 +107,7 @@ func (info *Info) inspect(p place) error {
 		return fmt.Errorf("data: %w: %w", sys.ErrTruncated, err)
 	}
 	info.Head, info.Epoch = le.Uint64(hot[HotHead:]), le.Uint64(hot[HotEpoch:])
-	info.Since, info.End = le.Uint64(hot[HotSince:]), le.Uint64(hot[HotEnd:])
+	info.Since, info.End = le.Uint64(hot[HotSince:])<<sinceEpochBits>>(sinceEpochBits+2), le.Uint64(hot[HotEnd:])
 	for i := range info.Counters {
 		info.Counters[i] = le.Uint64(hot[HotCounters+8*i:])
 	}

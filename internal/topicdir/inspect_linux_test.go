@@ -67,7 +67,7 @@ func TestInspect(t *testing.T) {
 	o := create(t, dir, "x", ObserveOnly, 0)
 	hot, entry := o.Data.Bytes()[o.Layout.Hot:], o.Data.Bytes()[o.Layout.Entry(1):]
 	le.PutUint64(hot[HotHead:], 20)
-	le.PutUint64(hot[HotSince:], 10)
+	le.PutUint64(hot[HotSince:], 2<<52|10<<2)
 	le.PutUint64(hot[HotEnd:], 21)
 	le.PutUint64(hot[HotCounters+8*CountPublished:], 19)
 	copy(entry[EntryID:], id[:])

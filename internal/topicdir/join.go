@@ -122,16 +122,16 @@ func (m *Membership) Named() error {
 	return nil
 }
 
-// Leave removes the file and closes it. Later calls do nothing.
+// Leave unmaps the file and gives up its lock. The file itself stays: it is
+// the publisher that removes it, after it has freed the entry in its table.
+// (Should no publisher live, an entry without a file would keep the next one
+// from taking over.) Later calls do nothing.
 func (m *Membership) Leave() error {
 	if m.fd.Int() < 0 {
 		return nil
 	}
-	err := unlinkIf(m.peer.dir, memberFile+m.ID.String(), &m.stat)
 	m.Region = mem.Region{}
-	if e := m.memory.unmap(); err == nil {
-		err = e
-	}
+	err := m.memory.unmap()
 	if e := m.fd.Close(); err == nil {
 		err = e
 	}

@@ -83,6 +83,10 @@ const (
 	HotSize      = 768
 )
 
+// sinceEpochBits is how many bits of the word at HotSince, from the top, are
+// the epoch's; its two lowest are none's.
+const sinceEpochBits = 12
+
 // Counters are the indices of the words at HotCounters.
 const (
 	CountPublished = iota

@@ -275,8 +275,15 @@ func testLife(t *testing.T, sharing Sharing) {
 	if err := m.Leave(); err != nil {
 		t.Errorf("second Leave: %v", err)
 	}
-	if ms := members(t, o); len(ms) != 1 || ms[0].Alive() || ms[0].Named() {
+	// The file stays, for the publisher to remove.
+	if ms := members(t, o); len(ms) != 1 || ms[0].Alive() || !ms[0].Named() {
 		t.Errorf("after Leave %+v", ms)
+	}
+	if err := ms[0].Unlink(); err != nil {
+		t.Error(err)
+	}
+	if ms := members(t, o); len(ms) != 1 || ms[0].Named() {
+		t.Errorf("after Unlink %+v", ms)
 	}
 	ms[0].Close()
 	ms[0].Close()

@@ -86,6 +86,28 @@ func (o *Owner) Members() ([]*Member, error) {
 	return o.members, nil
 }
 
+// Member gives the subscriber with the ID, opening its file by its name if no
+// scan has seen it yet: no crowd of other files keeps it from being found.
+// Errors, beside those of the system: fs.ErrNotExist where there is no such
+// file, sys.ErrCorrupt for a file that is not what it should be.
+func (o *Owner) Member(id ID) (*Member, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.members {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	name := memberFile + id.String()
+	m, err := openMember(o.dir, &o.dirStat, name, id, o.TopicID, o.Config.Held)
+	if err != nil {
+		return nil, o.fail("open", err)
+	}
+	m.owner, m.scanned = o, o.scanned
+	o.members = append(slices.Clip(o.members), m)
+	return m, nil
+}
+
 // Refused gives the files that the last scan left out.
 func (o *Owner) Refused() []*Refused {
 	o.mu.Lock()
@@ -201,9 +223,9 @@ func openMember(dir *sys.FD, dirStat *sys.Stat, name string, id, topic ID, held 
 // second. After Close it is false. It takes about a microsecond.
 func (m *Member) Alive() bool { return m.life.alive(m.fd, &m.Maker) }
 
-// Named reports whether the last scan saw the file. A subscriber that left
-// has removed it; one whose file somebody else removed can still hold
-// samples, as long as it is Alive.
+// Named reports whether the last scan saw the file. Subscribers do not remove
+// theirs; one whose file somebody else removed can still hold samples, as long
+// as it is Alive.
 func (m *Member) Named() bool {
 	m.owner.mu.Lock()
 	defer m.owner.mu.Unlock()

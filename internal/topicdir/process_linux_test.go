@@ -292,7 +292,11 @@ func TestRace(t *testing.T) {
 		p.Expect("ready")
 		racers = append(racers, p)
 	}
-	for range 100 {
+	rounds := 100
+	if testing.Short() {
+		rounds = 20
+	}
+	for range rounds {
 		for _, p := range racers {
 			p.Send("go")
 		}
@@ -748,4 +752,73 @@ func TestTopicOfAnotherVersion(t *testing.T) {
 	wantErr(t, err, sys.ErrVersion, "version 3", "version 2", "knows version 1", "topic:x")
 	_, err = Open("x", &OpenOptions{Dir: dir})
 	wantErr(t, err, sys.ErrVersion)
+}
+
+func init() {
+	// joiner DIR NAME NAMED joins and leaves for ever, and removes its file
+	// itself, or there would be thousands.
+	shmtest.Handle("joiner", func(c *shmtest.Child) {
+		withoutUnnamed = c.Args[2] == "true"
+		p, err := Open(c.Args[1], &OpenOptions{Dir: c.Args[0]})
+		c.Check(err)
+		c.Send("ready")
+		for {
+			m, err := p.Join(nil)
+			c.Check(err)
+			c.Check(unlinkIf(p.dir, memberFile+m.ID.String(), &m.stat))
+			c.Check(m.Leave())
+		}
+	})
+}
+
+// TestKilledJoiner kills subscribers at random moments: what they leave is at
+// most a complete file whose lock is gone, and where unnamed files cannot be
+// had, one that the next publisher removes.
+func TestKilledJoiner(t *testing.T) {
+	shmtest.CheckLeaks(t)
+	for _, renamed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("renamed=%v", renamed), func(t *testing.T) {
+			dir := shmtest.Dir(t)
+			o := create(t, dir, "x", Private, 0)
+			rounds, seen := 30, map[string]int{}
+			if testing.Short() {
+				rounds = 5
+			}
+			for range rounds {
+				p := shmtest.Start(t, "joiner", dir, "x", strconv.FormatBool(renamed))
+				p.Expect("ready")
+				time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // as above
+				p.Kill()
+				for _, m := range members(t, o) {
+					if m.Alive() {
+						t.Error("a dead one lives")
+					}
+					if m.Named() {
+						seen["r."]++
+					}
+					if err := m.Unlink(); err != nil {
+						t.Error(err)
+					}
+					m.Close()
+				}
+				if r := o.Refused(); len(r) != 0 {
+					t.Errorf("half made: %v", r[0].Err)
+				}
+			}
+			for _, name := range names(t, o.Path()) {
+				if strings.HasPrefix(name, tempPrefix) && renamed {
+					seen[tempPrefix]++
+				}
+			}
+			if n := len(names(t, o.Path())); n != 4+seen[tempPrefix] {
+				t.Errorf("it holds %q", names(t, o.Path()))
+			}
+			o.Close()
+			next := create(t, dir, "x", Private, 0)
+			if n := names(t, next.Path()); len(n) != 4 {
+				t.Errorf("after the take-over it holds %q", n)
+			}
+			t.Logf("%d kills left %v", rounds, seen)
+		})
+	}
 }
