@@ -72,8 +72,8 @@ type tour struct {
 
 	word     uint32 // as loaded before arming
 	kick     uint32
-	sure     bool // the waker knows
-	timedOut bool
+	sure     bool  // the waker knows
+	timedOut bool  // the sleep before was as long as it may be
 	fail     error // what ends the watch and every wait
 	err      error // what our own wait ends with
 }
@@ -177,7 +177,6 @@ func (t *tour) lookAround() (own, found bool, err error) {
 func (t *tour) judge(found bool) {
 	t.timedOut = false
 	s := t.s
-	s.stats.Timeouts++
 	if !found || !t.sure {
 		return
 	}
@@ -193,7 +192,8 @@ func (t *tour) judge(found bool) {
 func (t *tour) sleep() {
 	s := t.s
 	limit := t.pace - rand.N(t.pace/8+1) // so that many do not stay in step
-	limit = max(min(limit, t.left()), 0)
+	left := t.left()
+	limit = max(min(limit, left), 0)
 	var err error
 	if s.waitv {
 		err = sys.FutexWaitv(s.addr, t.word, &s.kick, t.kick, limit)
@@ -202,6 +202,9 @@ func (t *tour) sleep() {
 	}
 	s.mu.Lock()
 	s.stats.Sleeps++
+	if err == syscall.ETIMEDOUT {
+		s.stats.Timeouts++
+	}
 	if err == syscall.EAGAIN {
 		s.hasty++
 	} else {
@@ -211,7 +214,7 @@ func (t *tour) sleep() {
 	switch err {
 	case nil, syscall.EAGAIN, syscall.EINTR:
 	case syscall.ETIMEDOUT:
-		t.timedOut = true
+		t.timedOut = limit < left
 		t.pace *= 2
 		if t.sure {
 			t.pace = min(t.pace, s.config.Bound)
