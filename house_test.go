@@ -46,6 +46,7 @@ var rooms = map[string]room{
 	"internal/wait":     {floor: 2},
 	".":                 {floor: 3},
 	"internal/topicdir": {floor: 3},
+	"internal/record":   {floor: 3},
 	"inspect":           {floor: 4},
 	"topic":             {floor: 4},
 	"shmnet":            {floor: 4},
