@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,12 @@ side by side. It takes a few seconds and leaves nothing behind.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d := &demo.Demo{Out: env.Stdout, Dir: env.dir(), Size: size.n, Self: peerCommand}
-			return cause(cmd.Context(), d.Run(cmd.Context()))
+			err := d.Run(cmd.Context())
+			if cmd.Context().Err() != nil {
+				// Whatever broke first: it was because of this.
+				return context.Cause(cmd.Context())
+			}
+			return err
 		},
 	}
 	cmd.Flags().Var(&size, "size", "size of the large block")
