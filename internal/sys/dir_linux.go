@@ -25,6 +25,9 @@ func Openat(dir int, name string, flags int, mode uint32) (int, error) {
 // Mkdirat is mkdirat(2).
 func Mkdirat(dir int, name string, mode uint32) error { return unix.Mkdirat(dir, name, mode) }
 
+// Chmodat is fchmodat(2); a symbolic link is followed.
+func Chmodat(dir int, name string, mode uint32) error { return unix.Fchmodat(dir, name, mode, 0) }
+
 // Unlinkat is unlinkat(2) for anything but a directory.
 func Unlinkat(dir int, name string) error { return unix.Unlinkat(dir, name, 0) }
 

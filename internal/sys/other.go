@@ -66,6 +66,7 @@ func RightsSpace(int) int                                       { return 0 }
 func ParseRights([]byte) ([]int, error)                         { return nil, ErrPlatform }
 func Openat(int, string, int, uint32) (int, error)              { return -1, ErrPlatform }
 func Mkdirat(int, string, uint32) error                         { return ErrPlatform }
+func Chmodat(int, string, uint32) error                         { return ErrPlatform }
 func Unlinkat(int, string) error                                { return ErrPlatform }
 func Rmdirat(int, string) error                                 { return ErrPlatform }
 func RenameatNoReplace(int, string, string) error               { return ErrPlatform }

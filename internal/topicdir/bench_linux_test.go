@@ -1,6 +1,7 @@
 package topicdir
 
 import (
+	"os"
 	"testing"
 
 	"github.com/seed-298b2b26/shm/shmtest"
@@ -44,6 +45,20 @@ func TestRescanAllocates(t *testing.T) {
 
 func BenchmarkMembers(b *testing.B) {
 	o, _ := benchTopic(b, 8)
+	for b.Loop() {
+		o.Members()
+	}
+}
+
+// BenchmarkMembersCrowd: somebody has filled the directory.
+func BenchmarkMembersCrowd(b *testing.B) {
+	o, _ := benchTopic(b, 8)
+	for range scanMost {
+		if err := os.WriteFile(o.Path()+"/r."+NewID().String(), nil, 0o444); err != nil {
+			b.Fatal(err)
+		}
+	}
+	o.Members()
 	for b.Loop() {
 		o.Members()
 	}

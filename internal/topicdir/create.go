@@ -36,8 +36,8 @@ var errAgain = errors.New("the topic came and went while it was opened")
 // no topic, sys.ErrVersion, and ENOSPC (which is sys.ErrNoSpace), after which
 // nothing is left behind.
 //
-// A fresh topic has epoch 1 and this publisher's ID in its hot lines, and is
-// zero otherwise. One that was taken over is as its last publisher left it:
+// A fresh topic has epoch 1, since which it publishes from number 0, and this
+// publisher's ID in its hot lines, and is zero otherwise. One that was taken over is as its last publisher left it:
 // see spec/topic.md, 6.4.
 func Create(name string, opts *CreateOptions) (*Owner, error) {
 	const op = "create"
@@ -120,11 +120,22 @@ func (o *Owner) build(mount *sys.FD, temp string, opts *CreateOptions) (err erro
 	if err := sys.Mkdirat(mount.Int(), temp, 0o700); err != nil {
 		return err
 	}
-	n, err := sys.Openat(mount.Int(), temp, sys.O_RDONLY|sys.O_DIRECTORY|sys.O_NOFOLLOW|sys.O_CLOEXEC, 0)
+	const flags = sys.O_RDONLY | sys.O_DIRECTORY | sys.O_NOFOLLOW | sys.O_CLOEXEC
+	n, err := sys.Openat(mount.Int(), temp, flags, 0)
+	if errors.Is(err, syscall.EACCES) {
+		// A umask that takes the owner's rights away.
+		if err = sys.Chmodat(mount.Int(), temp, 0o700); err == nil {
+			n, err = sys.Openat(mount.Int(), temp, flags, 0)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	o.dir = sys.NewFD(n)
+	// All the rights of the owner, none of others: files are made in it.
+	if err := o.dir.Chmod(0o700); err != nil {
+		return err
+	}
 	// The lock is first: without it the directory is taken for a dead one's.
 	if o.lock, err = o.makeFile(lockFile, mode.lock, 0, nil); err != nil {
 		return err
@@ -150,9 +161,7 @@ func (o *Owner) build(mount *sys.FD, temp string, opts *CreateOptions) (err erro
 	if o.data, err = mapFile(data, o.Layout.Size, true); err != nil {
 		return err
 	}
-	hot := o.data.region.Bytes()[o.Layout.Hot:]
-	le.PutUint64(hot[HotEpoch:], 1)
-	copy(hot[HotPublisher:], o.ID[:])
+	firstEpoch(o.data.region.Bytes()[o.Layout.Hot:], o.ID)
 	if o.dataStat, err = data.Stat(); err != nil {
 		return err
 	}
@@ -173,6 +182,14 @@ func (o *Owner) build(mount *sys.FD, temp string, opts *CreateOptions) (err erro
 		return fmt.Errorf("the directory got mode %#o where %#o was asked for: %w", o.dirStat.Mode&0o7777, mode.dir, syscall.EPERM)
 	}
 	return nil
+}
+
+// firstEpoch writes into the hot lines of a new topic that its first publisher
+// begins with number 0.
+func firstEpoch(hot []byte, publisher ID) {
+	le.PutUint64(hot[HotEpoch:], 1)
+	le.PutUint64(hot[HotSince:], 1<<(64-sinceEpochBits))
+	copy(hot[HotPublisher:], publisher[:])
 }
 
 // swept reports whether somebody renamed the half-made directory away.

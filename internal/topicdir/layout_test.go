@@ -338,10 +338,7 @@ func TestGolden(t *testing.T) {
 	}{
 		{"data", Header{Kind: KindData, Instance: id(0x10)}, l.Size, func(b []byte) {
 			c.encode(b, &l)
-			hot := b[l.Hot:]
-			le.PutUint64(hot[HotEpoch:], 1)
-			p := id(0x20)
-			copy(hot[HotPublisher:], p[:])
+			firstEpoch(b[l.Hot:], id(0x20))
 		}},
 		{"publisher", Header{Kind: KindPublisher, Instance: id(0x20), Topic: id(0x10)}, PublisherSize, nil},
 		{"subscriber", Header{Kind: KindSubscriber, Instance: id(0x30), Topic: id(0x10)}, int64(MemberSize(c.Held)), func(b []byte) {

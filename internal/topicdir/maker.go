@@ -14,7 +14,7 @@ import (
 // stays zero, and then nobody takes the process for dead by it.
 var self = sync.OnceValue(func() Maker {
 	m := Maker{PID: os.Getpid(), UID: uint32(os.Geteuid())}
-	if st, err := procfs.Default.Stat(procfs.Self); err == nil && st.PID == m.PID {
+	if st, err := stat(m.PID); err == nil && pidsAreOurs(m.PID) {
 		m.Start = st.StartTicks
 	}
 	if ns, err := procfs.Default.Namespace(procfs.Self, "pid"); err == nil {
@@ -25,6 +25,20 @@ var self = sync.OnceValue(func() Maker {
 	}
 	return m
 })
+
+// pidsAreOurs reports whether /proc counts processes as getpid(2) does: it may
+// have been mounted for another pid namespace.
+func pidsAreOurs(pid int) bool {
+	link, err := os.Readlink("/proc/self")
+	return err == nil && link == strconv.Itoa(pid)
+}
+
+// stat reads /proc/PID/stat, but by way of the process' first thread, which
+// has the same start time: qemu-user makes up the other file for itself, and
+// there with the time of its own start.
+func stat(pid int) (*procfs.Stat, error) {
+	return procfs.Root("/proc/" + strconv.Itoa(pid) + "/task").Stat(pid)
+}
 
 // thisMaker is this process, now.
 func thisMaker() Maker {
@@ -61,7 +75,7 @@ func (m *Maker) Gone() bool {
 	if me.Start == 0 {
 		return false // /proc is not this namespace's
 	}
-	st, err := procfs.Default.Stat(m.PID)
+	st, err := stat(m.PID)
 	if err != nil {
 		return procfs.Gone(err) && !sys.ProcessExists(m.PID)
 	}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/sys"
@@ -68,6 +70,7 @@ func (o *Owner) Members() ([]*Member, error) {
 	o.scanned++
 	if o.buffer == nil {
 		o.buffer = make([]byte, 16<<10)
+		o.refused = make(map[ID]*Refused)
 	}
 	n := 0
 	err := readEntries(o.dir, o.buffer, func(d sys.Dirent) bool {
@@ -82,7 +85,11 @@ func (o *Owner) Members() ([]*Member, error) {
 	if err != nil {
 		return nil, o.fail("scan", err)
 	}
-	o.refused = slices.DeleteFunc(o.refused, func(r *Refused) bool { return r.scanned != o.scanned })
+	for id, r := range o.refused {
+		if r.scanned != o.scanned {
+			delete(o.refused, id)
+		}
+	}
 	return o.members, nil
 }
 
@@ -93,26 +100,58 @@ func (o *Owner) Members() ([]*Member, error) {
 func (o *Owner) Member(id ID) (*Member, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range o.members {
-		if m.ID == id {
-			return m, nil
-		}
+	if m := o.known[id]; m != nil {
+		return m, nil
 	}
 	name := memberFile + id.String()
 	m, err := openMember(o.dir, &o.dirStat, name, id, o.TopicID, o.Config.Held)
 	if err != nil {
 		return nil, o.fail("open", err)
 	}
-	m.owner, m.scanned = o, o.scanned
-	o.members = append(slices.Clip(o.members), m)
+	o.keep(m)
 	return m, nil
 }
 
-// Refused gives the files that the last scan left out.
+// keep notes a new member. o.mu is held.
+func (o *Owner) keep(m *Member) {
+	m.owner, m.scanned = o, o.scanned
+	// A new slice, for the caller has the old one.
+	o.members = append(slices.Clip(o.members), m)
+	if o.known == nil {
+		o.known = make(map[ID]*Member)
+	}
+	o.known[m.ID] = m
+}
+
+// Refused gives the files that the last scan left out, sorted by name.
 func (o *Owner) Refused() []*Refused {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Clone(o.refused)
+	return slices.SortedFunc(maps.Values(o.refused), func(a, b *Refused) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// stays reports whether a file that was refused once is so without another
+// look: in a topic that is open to others there may be thousands. o.mu is
+// held.
+func (o *Owner) stays(r *Refused) bool {
+	switch {
+	case errors.Is(r.Err, errCrowd):
+		return o.crowded(r.UID)
+	case errors.Is(r.Err, syscall.EMFILE), errors.Is(r.Err, syscall.ENFILE), errors.Is(r.Err, syscall.ENOMEM):
+		return false // it was not the file's fault
+	}
+	return true
+}
+
+// crowded reports whether no more files of the user are opened. o.mu is held.
+func (o *Owner) crowded(uid uint32) bool {
+	count := 0
+	for _, m := range o.members {
+		if m.UID == uid {
+			count++
+		}
+	}
+	return count >= o.Config.Subscribers+spare
 }
 
 // see notes an entry of the directory that has the form of r.ID. o.mu is
@@ -122,22 +161,14 @@ func (o *Owner) see(d sys.Dirent) {
 	if !ok {
 		return
 	}
-	var same *Member
-	for _, m := range o.members {
-		if m.ID == id {
-			if m.ino == d.Ino {
-				m.scanned = o.scanned
-				return
-			}
-			same = m
-		}
+	same := o.known[id]
+	if same != nil && same.ino == d.Ino {
+		same.scanned = o.scanned
+		return
 	}
-	for _, r := range o.refused {
-		// Those that were crowded out are looked at again.
-		if r.ino == d.Ino && r.Name == string(d.Name) && !errors.Is(r.Err, errCrowd) {
-			r.scanned = o.scanned
-			return
-		}
+	if r := o.refused[id]; r != nil && r.ino == d.Ino && o.stays(r) {
+		r.scanned = o.scanned
+		return
 	}
 	name := string(d.Name)
 	var m *Member
@@ -154,13 +185,11 @@ func (o *Owner) see(d sys.Dirent) {
 		return // it has just left
 	}
 	if err != nil {
-		o.refused = slices.DeleteFunc(o.refused, func(r *Refused) bool { return r.Name == name })
-		o.refused = append(o.refused, &Refused{Name: name, UID: uid, Err: err, ino: d.Ino, scanned: o.scanned})
+		o.refused[id] = &Refused{Name: name, UID: uid, Err: err, ino: d.Ino, scanned: o.scanned}
 		return
 	}
-	m.scanned = o.scanned
-	// A new slice, for the caller has the old one.
-	o.members = append(slices.Clip(o.members), m)
+	delete(o.refused, id)
+	o.keep(m)
 }
 
 // openMember opens, checks and maps r.ID.
@@ -173,17 +202,10 @@ func (o *Owner) openMember(name string, id ID) (*Member, uint32, error) {
 		}
 		return nil, uid, err
 	}
-	count := 0
-	for _, other := range o.members {
-		if other.UID == m.UID {
-			count++
-		}
-	}
-	if count >= o.Config.Subscribers+spare {
+	if o.crowded(m.UID) {
 		m.close()
-		return nil, m.UID, fmt.Errorf("%w: %d", errCrowd, count)
+		return nil, m.UID, errCrowd
 	}
-	m.owner = o
 	return m, m.UID, nil
 }
 
@@ -260,6 +282,7 @@ func (m *Member) Close() error {
 	defer m.owner.mu.Unlock()
 	if i := slices.Index(m.owner.members, m); i >= 0 {
 		m.owner.members = slices.Delete(slices.Clone(m.owner.members), i, i+1)
+		delete(m.owner.known, m.ID)
 	}
 	return m.close()
 }

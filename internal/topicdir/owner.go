@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/sys"
+	"github.com/seed-298b2b26/shm/mapping"
 )
 
 // Owner is the publisher's side of a topic: the locks that make this process
@@ -33,8 +34,9 @@ type Owner struct {
 	data, bell                 memory
 
 	mu      sync.Mutex
-	members []*Member
-	refused []*Refused
+	members []*Member // in the order in which they were seen
+	known   map[ID]*Member
+	refused map[ID]*Refused
 	scanned uint64 // how often
 	buffer  []byte
 }
@@ -73,6 +75,14 @@ func (o *Owner) Named() error {
 		if !ok {
 			return o.fail("look", hinted("create the topic anew", "%s was removed or replaced: %w", f.name, sys.ErrRemoved))
 		}
+	}
+	return nil
+}
+
+// AdviseHuge asks the kernel to back data with huge pages.
+func (o *Owner) AdviseHuge() error {
+	if err := o.data.mapping.Advise(0, o.data.mapping.Len(), mapping.MADV_HUGEPAGE); err != nil {
+		return o.fail("create", fmt.Errorf("huge pages: %w", err))
 	}
 	return nil
 }

@@ -353,7 +353,7 @@ func TestKilledCreator(t *testing.T) {
 	dir := shmtest.Dir(t)
 	rounds := 60
 	if testing.Short() {
-		rounds = 15
+		rounds = 8
 	}
 	seen := map[string]int{}
 	for range rounds {
