@@ -125,7 +125,7 @@ func lastUse(o *inspect.Object) time.Time {
 func lsTable(list []*inspect.Object, now time.Time, human bool) *table {
 	t := &table{columns: []column{
 		{name: "KIND"},
-		{name: "NAME", least: 16},
+		{name: "NAME", least: 24},
 		{name: "ID", right: true},
 		{name: "SIZE", right: true},
 		{name: "USED", right: true, drop: 5},
@@ -134,7 +134,7 @@ func lsTable(list []*inspect.Object, now time.Time, human bool) *table {
 		{name: "NATTCH", right: true, drop: 1},
 		{name: "LAST USED", right: true, drop: 4},
 		{name: "STATE"},
-		{name: "HOLDERS", least: 16, drop: 6},
+		{name: "HOLDERS", least: 12, drop: 6},
 	}}
 	size := func(n int64, atLeast bool) string {
 		s := strconv.FormatInt(n, 10)

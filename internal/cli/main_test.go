@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	// The programs stay in the namespaces of the tests that start them.
 	if programs[filepath.Base(os.Args[0])] == nil {
 		shmtest.Enter()
+		// A program built with -race sleeps a second before it ends, which is
+		// for threads that still run; there are hundreds of programs here.
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
 	testscript.Main(checked{m}, programs)
 }

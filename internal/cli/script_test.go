@@ -85,6 +85,7 @@ func setUpScript(e *testscript.Env) error {
 	e.Setenv("name", name)
 	e.Setenv("key", fmt.Sprintf("0x%08x", uint32(key)))
 	e.Setenv("TERM", "dumb")
+	e.Setenv("GORACE", os.Getenv("GORACE"))
 	peers := map[string]*background{}
 	e.Values[peersKey{}] = peers
 	e.Defer(func() {
@@ -190,7 +191,7 @@ func launch(ts *testscript.TestScript, who string, args []string) *background {
 	p := &background{cmd: exec.Command(path, args[1:]...), lines: make(chan string, 1000), done: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
 	p.cmd.Args[0] = args[0]
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "SHM_DIR", "WORK", "TERM"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "SHM_DIR", "WORK", "TERM", "GORACE"} {
 		if v := ts.Getenv(name); v != "" {
 			p.cmd.Env = append(p.cmd.Env, name+"="+v)
 		}

@@ -14,7 +14,8 @@ type column struct {
 	// drop says when the column goes where the terminal is too narrow: the
 	// lowest first, 0 never.
 	drop int
-	// least is how far the column may be cut, 0 for not at all.
+	// least is how far the column may be cut before others are left out, 0
+	// for not at all.
 	least int
 }
 
@@ -37,11 +38,12 @@ func (t *table) write(w io.Writer, width int) error {
 	}
 	widths := t.widths()
 	for width > 0 && total(shown, widths) > width {
-		if t.cut(shown, widths, width) {
+		if t.cut(shown, widths, width, 0) {
 			break
 		}
 		shorter, ok := t.without(shown)
 		if !ok {
+			t.cut(shown, widths, width, shortest)
 			break
 		}
 		shown, widths = shorter, t.widths()
@@ -84,13 +86,22 @@ func total(shown, widths []int) int {
 	return n
 }
 
-// cut makes columns narrower, the last ones first, and reports whether the
-// table fits then.
-func (t *table) cut(shown, widths []int, width int) bool {
+// shortest is how far a column is cut when nothing else helps.
+const shortest = 4
+
+// cut makes columns narrower, the last ones first, each down to its least or
+// to another bound, and reports whether the table fits then.
+func (t *table) cut(shown, widths []int, width, bound int) bool {
 	for n := len(shown) - 1; n >= 0; n-- {
 		i := shown[n]
 		least := t.columns[i].least
-		if least == 0 || widths[i] <= least {
+		if least == 0 {
+			continue
+		}
+		if bound > 0 {
+			least = bound
+		}
+		if widths[i] <= least {
 			continue
 		}
 		over := total(shown, widths) - width

@@ -91,6 +91,7 @@ func TestTable(t *testing.T) {
 		{31, "NAME    SIZE  LESS  MORE  WHO\nfirst      1  a     b     123 ~\nsecon~    22        c     -\n"},
 		{25, "NAME    SIZE  MORE  WHO\nfirst      1  b     123 ~\nsecon~    22  c     -\n"},
 		{12, "NAME    SIZE\nfirst      1\nsecon~    22\n"},
+		{8, "NAME  SIZE\nfir~     1\nsec~    22\n"},
 		{1, "NAME  SIZE\nfir~     1\nsec~    22\n"},
 	} {
 		var b strings.Builder
