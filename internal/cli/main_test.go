@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // emulated reports whether an emulator runs this binary.
-func emulated() bool { return os.Getenv("SHMTEST_EXEC") != "" }
+func emulated() bool { return shmtest.Emulated() }
 
 // holder has memory until its standard input ends:
 //
