@@ -1,9 +1,15 @@
 package topic
 
-import "context"
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime/debug"
+)
 
 // NextBatch takes up to len(into) samples at once, and waits only for the
-// first. It says how many; each is to be released.
+// first. It says how many; each is to be released, also where an error comes
+// with them.
 func (s *Subscriber) NextBatch(ctx context.Context, into []Sample) (n int, err error) {
 	if len(into) == 0 {
 		return 0, nil
@@ -13,10 +19,15 @@ func (s *Subscriber) NextBatch(ctx context.Context, into []Sample) (n int, err e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for n = 1; n < len(into); n++ {
+	n = 1
+	defer s.caught(debug.SetPanicOnFault(true), "next", &err)
+	for ; n < len(into); n++ {
 		if into[n], err = s.take(); err != nil {
-			return n, nil
+			if errors.Is(err, ErrEmpty) || errors.Is(err, ErrHeld) || errors.Is(err, io.EOF) {
+				err = nil // the next call says it again
+			}
+			break
 		}
 	}
-	return n, nil
+	return n, err
 }

@@ -1,7 +1,15 @@
 package topic
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
+	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
 )
 
@@ -28,47 +36,74 @@ func Create(name string, opts *Options) (*Publisher, error) {
 		owner.Close()
 		return nil, opError("create", topicdir.Address(name), err)
 	}
-	p := &Publisher{
-		ring: ring, owner: owner, opts: o,
-		bell:    newRinger(newBell(owner.Bell), ring),
-		blocked: make([]int32, ring.slots),
+	if o.HugePages {
+		if err := owner.AdviseHuge(); err != nil {
+			owner.Close()
+			return nil, opError("create", topicdir.Address(name), err)
+		}
 	}
-	if err := p.begin(); err != nil {
+	p := newPublisher(ring, owner, owner.Bell, o)
+	if err := p.begin(owner.ID, owner.TookOver); err != nil {
 		owner.Close()
 		return nil, err
+	}
+	if o.Housekeep > 0 {
+		p.startIdle(o.Housekeep)
 	}
 	return p, nil
 }
 
-// begin starts an epoch: the first, or after a publisher that is gone.
-func (p *Publisher) begin() error {
+func newPublisher(g *ring, files host, bell mem.Region, o Options) *Publisher {
+	return &Publisher{
+		ring: g, files: files, opts: o,
+		bell:    newRinger(newBell(bell), g),
+		blocked: make([]int32, g.slots),
+		known:   map[topicdir.ID]struct{}{},
+	}
+}
+
+// begin starts an epoch: the first, or after a publisher that is gone. The
+// order of the steps is that of spec/topic.md, section 6.4.
+func (p *Publisher) begin(id topicdir.ID, takeOver bool) error {
 	g := p.ring
 	head := mem.LoadAcquire64(g.head)
 	if head >= maxNumber {
-		return p.fail("create", ErrCorrupt)
+		return p.fail("create", fmt.Errorf("%d numbers are used: %w", head, ErrCorrupt))
+	}
+	var heirs []heir
+	if takeOver {
+		var err error
+		if heirs, err = p.heirs(); err != nil {
+			return err
+		}
 	}
 	p.next, p.busy, p.last, p.shown = head, head, head, head
 	p.seq = p.sequence(head)
+	p.wakes = g.counters.wakes
 	p.epoch = *g.epoch
-	if p.owner.TookOver {
+	if takeOver {
 		p.epoch++
+		// What was stamped and not shown counts no more.
+		g.counters.published = p.seq
 	}
 	// since carries its epoch, so that subscribers have both in one load.
 	mem.StoreRelease64(g.since, uint64(makeStamp(p.epoch, head, 0)))
 	mem.StoreRelease64(g.epoch, p.epoch)
-	if p.owner.TookOver {
-		if err := p.recover(); err != nil {
-			return err
-		}
-	}
-	*g.publisher = p.owner.ID
-	mem.StoreRelease64(g.want, 0)
+	p.inherit(heirs)
 	mem.StoreRelease64(g.end, 0)
+	mem.StoreRelease64(g.want, 0)
+	mem.FullFence()
+	*g.publisher = id
 	if err := p.housekeep(true); err != nil {
 		return err
 	}
 	// The one before may have been killed before it woke whoever slept.
 	p.bell.wakeAll(p.ring)
+	if takeOver && p.opts.Logger != nil {
+		p.opts.Logger.LogAttrs(context.Background(), slog.LevelInfo, "topic taken over",
+			slog.String("topic", p.files.Name()), slog.Uint64("epoch", p.epoch),
+			slog.Uint64("number", head), slog.Int("subscribers", len(p.readers)))
+	}
 	return nil
 }
 
@@ -88,80 +123,130 @@ func (p *Publisher) sequence(head uint64) uint64 {
 	return g.counters.published
 }
 
-// recover finds out what the subscribers of the publisher before us hold.
-// An entry that it had admitted stays admitted, so its reader is taken in as
-// it is; every other entry is free. What cannot be found out is an error: a
-// sample that somebody holds must not change.
-func (p *Publisher) recover() error {
-	members, err := p.owner.Members()
-	if err != nil {
-		return err
-	}
-	for _, m := range members {
-		if !m.Alive() {
+// heir is a subscriber that the publisher before us had given a place.
+type heir struct {
+	member *member
+	index  int
+	keep   bool // it lives; else its place is free
+}
+
+// heirs finds the subscribers of all entries of the table, by their names.
+// Where a file is missing, somebody has removed it, and whoever it belongs to
+// may live and hold samples that nobody can see: that is an error, for what
+// somebody holds must not change.
+func (p *Publisher) heirs() (all []heir, err error) {
+	for i := range p.ring.table {
+		e := &p.ring.table[i]
+		if e.state&3 == stateFree {
 			continue
 		}
-		r := p.newReader(m)
+		h := heir{index: i}
+		m, err := p.files.Member(e.id)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, &shm.Error{
+				Op: "create", Kind: "topic", Name: topicdir.Address(p.files.Name()),
+				Err:  fmt.Errorf("the file of subscriber %v was removed, so nobody can tell whether it lives and what it holds: %w", topicdir.ID(e.id), ErrBusy),
+				Hint: "remove the topic and create it anew",
+			}
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrVersion), errors.Is(err, sys.ErrTruncated):
+			// Its owner has made something else of it.
+		case err != nil:
+			return nil, p.fail("create", err)
+		default:
+			h.member = &member{m.ID, m.PID, m.Region, m}
+			_, twice := p.known[m.ID]
+			h.keep = !twice && m.Alive() && (e.state&3 == stateAdmitted || e.state&3 == stateDemoted)
+			p.known[m.ID] = struct{}{}
+		}
+		all = append(all, h)
+	}
+	return all, nil
+}
+
+// inherit takes over the entries of those that live, as they are, and finds
+// out what they hold. The others' places are free.
+func (p *Publisher) inherit(heirs []heir) {
+	for _, h := range heirs {
+		e := &p.ring.table[h.index]
+		var r *reader
+		if h.keep {
+			r = p.newReader(h.member)
+		}
 		if r == nil {
+			p.setState(h.index, stateFree)
+			if h.member != nil && !h.member.Alive() {
+				p.bury(h.member)
+			}
 			continue
 		}
 		p.readers = append(p.readers, r)
-		for i := range p.ring.table {
-			e := &p.ring.table[i]
-			if e.id != m.ID || e.state&3 == stateFree {
-				continue
-			}
-			r.index, r.admitted = i, e.state&3 == stateAdmitted
-			if !p.look(r, true) {
-				p.evict(r, "its file was truncated")
-				break
-			}
-			r.seenCursor = max(r.seenCursor, e.from)
-			if r.admitted {
-				// Who was demoted may have asked again already.
-				if ask, ok := mem.TryLoad(r.ask); ok {
-					r.answered = ask
-				}
-			}
+		r.index, r.admitted = h.index, e.state&3 == stateAdmitted
+		if !p.look(r, true) {
+			p.evict(r, truncated)
+			continue
 		}
-	}
-	for i := range p.ring.table {
-		if p.ring.table[i].state&3 != stateFree && !p.taken(i) {
-			p.setState(i, stateFree)
+		r.seenCursor = max(r.seenCursor, e.from)
+		if r.admitted {
+			// Who was demoted may have asked again already.
+			if ask, ok := mem.TryLoad(r.ask); ok {
+				r.answered = ask
+			}
 		}
 	}
 	p.setFloor()
-	return nil
 }
 
 // Close ends the topic: subscribers get io.EOF when they have taken what is
 // there. The topic stays, to be read, until Remove; another Create goes on
-// with it.
+// with it. ErrBusy, and nothing is closed, while a loan is out: its memory
+// would be gone under whoever writes it. Later calls do nothing.
 func (p *Publisher) Close() error {
-	if p.closed {
-		return nil
-	}
-	if p.loan.out {
-		p.loan.Discard()
-	}
-	p.closed = true
-	if mem.LoadAcquire64(p.ring.epoch) == p.epoch {
-		mem.StoreRelease64(p.ring.end, 1+p.last)
-		p.bell.wakeAll(p.ring)
-	}
-	return p.owner.Close()
+	return p.finish("close", func() error { return p.files.Close() })
 }
 
-// Remove ends the topic, closed or not, and takes its name away; the memory
-// goes when the last subscriber has closed it.
+// Remove is Close, and takes the topic's name away as well, closed before or
+// not; the memory goes when the last subscriber has closed it.
 func (p *Publisher) Remove() error {
-	if p.closed {
-		return Remove(p.owner.Name(), &RemoveOptions{Dir: p.opts.Dir})
+	fenced := false
+	if !p.closed {
+		fenced = mem.LoadAcquire64(p.ring.epoch) != p.epoch
+	}
+	if p.closed || fenced {
+		if err := p.Close(); err != nil {
+			return err
+		}
+		// It may have another publisher by now, and that is ErrBusy.
+		return Remove(p.files.Name(), &RemoveOptions{Dir: p.opts.Dir})
+	}
+	return p.finish("remove", func() error { return p.files.Remove() })
+}
+
+// finish ends the topic, unless it is somebody else's by now, and then does
+// away with the memory.
+func (p *Publisher) finish(op string, do func() error) error {
+	p.enter()
+	if p.closed || p.loan.out {
+		defer p.leave()
+		if p.closed {
+			return nil
+		}
+		return &shm.Error{
+			Op: op, Kind: "topic", Name: topicdir.Address(p.files.Name()),
+			Err: fmt.Errorf("a loan is out: %w", ErrBusy), Hint: "publish or discard it first",
+		}
 	}
 	p.closed = true
 	if mem.LoadAcquire64(p.ring.epoch) == p.epoch {
+		if p.last > p.shown {
+			p.show()
+		}
 		mem.StoreRelease64(p.ring.end, 1+p.last)
+		p.ring.counters.wakes = p.wakes + p.bell.rings()
 		p.bell.wakeAll(p.ring)
 	}
-	return p.owner.Remove()
+	p.final = p.stats()
+	p.leave()
+	p.stopIdle()
+	return do()
 }

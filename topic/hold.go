@@ -2,6 +2,8 @@ package topic
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -109,27 +111,40 @@ func (s *Subscriber) empty(head uint64) error {
 	return ErrEmpty
 }
 
-// sleep waits until there may be a sample.
+// sleep waits until there may be a sample, or no hope of one.
 func (s *Subscriber) sleep(ctx context.Context) error {
-	if s.stats != nil {
-		s.stats.sleeps++
+	s.mu.Lock()
+	at := s.at // it only grows: who looks with an old one looks once too often
+	if s.stats != nil && !s.closed {
+		if sleeps, ok := mem.TryLoad(&s.stats.sleeps); ok {
+			mem.TryStore(&s.stats.sleeps, sleeps+1)
+		}
 	}
+	s.mu.Unlock()
+	g, looks := s.ring, 0
 	err := s.sleeper.Wait(ctx, func() bool {
+		if mem.LoadAcquire64(g.head) > at || s.outlook.bad() != nil {
+			return true
+		}
+		if s.opts.Wait == Spin {
+			// Who never sleeps never passes by the look on the way to it.
+			if looks++; looks%spinLook == 0 {
+				s.lookOut()
+			}
+		}
 		// An end that is not reached yet is nothing to wake up for: a
 		// publisher that lies about it would have us run in circles.
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.closed {
-			return true // and the memory is gone
-		}
-		at := s.at
-		end := mem.LoadAcquire64(s.ring.end)
-		return mem.LoadAcquire64(s.ring.head) > at || end != 0 && end-1 <= at
+		end := mem.LoadAcquire64(g.end)
+		return end != 0 && end-1 <= at
 	})
-	if err != nil {
-		return s.fail("next", err)
+	var fault *mem.Fault
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &fault):
+		err = fmt.Errorf("byte %d of data: %w", fault.Off, ErrTruncated)
 	}
-	return nil
+	return s.fail("next", err)
 }
 
 func (s *Subscriber) fail(op string, err error) error {

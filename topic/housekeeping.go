@@ -3,6 +3,7 @@ package topic
 import (
 	"time"
 
+	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
 )
@@ -21,7 +22,14 @@ const (
 // joined, drops who has died, and notices that the topic's name is gone.
 // Loan and Send do it too, so only a publisher that is idle calls it, now and
 // then.
-func (p *Publisher) Poll() error { return p.housekeep(true) }
+func (p *Publisher) Poll() error {
+	p.enter()
+	defer p.leave()
+	if p.closed {
+		return p.fail("poll", shm.ErrClosed)
+	}
+	return p.housekeep(true)
+}
 
 // housekeep does it when the bell has news, at most every housekeepPause, and
 // in any case every housekeepEvery.
@@ -37,59 +45,84 @@ func (p *Publisher) housekeep(force bool) error {
 		return nil
 	}
 	p.looked, p.news = t, news
-	p.ring.counters.housekeepings++
-	if err := p.owner.Named(); err != nil {
+	c := p.ring.counters
+	c.housekeepings++
+	c.wakes = p.wakes + p.bell.rings()
+	mem.StoreRelease64(p.ring.alive, uint64(t.UnixNano()))
+	if err := p.files.Named(); err != nil {
 		return p.fail("publish", err)
 	}
-	members, err := p.owner.Members()
-	if err != nil {
-		return p.fail("publish", err)
-	}
-	p.follow(members)
-	return nil
+	return p.follow()
 }
 
 // follow brings the readers into line with the files that are there.
-func (p *Publisher) follow(members []*topicdir.Member) {
-	here := map[*topicdir.Member]bool{}
-	for _, m := range members {
-		here[m] = true
-	}
-	kept := p.readers[:0]
-	known := map[*topicdir.Member]bool{}
-	for _, r := range p.readers {
-		switch {
-		case !here[r.member]:
-			p.evict(r, "left")
-			r.member.Close()
-			continue
-		case !r.member.Alive():
-			p.evict(r, "dead")
-			r.member.Unlink()
-			r.member.Close()
-			continue
+func (p *Publisher) follow() error {
+	for range scansMost {
+		dropped := p.drop()
+		members, err := p.files.Members()
+		if err != nil {
+			return p.fail("publish", err)
 		}
-		known[r.member] = true
-		kept = append(kept, r)
-	}
-	p.readers = kept
-	for _, m := range members {
-		if known[m] || !here[m] {
-			continue
+		if !p.meet(members) && !dropped || len(p.files.Refused()) == 0 {
+			break
 		}
-		if !m.Alive() {
-			m.Unlink()
-			m.Close()
-			continue
-		}
-		if r := p.newReader(m); r != nil {
-			p.readers = append(p.readers, r)
-		}
+		// Files of the dead may have kept others from being opened.
 	}
 	for _, r := range p.readers {
 		p.answer(r)
 	}
 	p.setFloor()
+	return nil
+}
+
+// scansMost bounds how often the directory is scanned at once.
+const scansMost = 16
+
+// drop forgets subscribers that live no more. Their lock decides, not whether
+// their file still has its name: who removes the file of a living subscriber
+// does not make what it holds free.
+func (p *Publisher) drop() (any bool) {
+	kept := p.readers[:0]
+	for _, r := range p.readers {
+		if r.member.Alive() {
+			kept = append(kept, r)
+			continue
+		}
+		p.evict(r, p.end(r))
+		p.bury(r.member)
+		any = true
+	}
+	clear(p.readers[len(kept):])
+	p.readers = kept
+	return any
+}
+
+// meet takes in subscribers that are new, and reports whether some of them
+// were dead.
+func (p *Publisher) meet(members []*topicdir.Member) (dead bool) {
+	for _, m := range members {
+		if _, ok := p.known[m.ID]; ok {
+			continue
+		}
+		one := &member{m.ID, m.PID, m.Region, m}
+		if !m.Alive() {
+			p.bury(one)
+			dead = true
+			continue
+		}
+		if r := p.newReader(one); r != nil {
+			p.readers = append(p.readers, r)
+			p.known[m.ID] = struct{}{}
+		}
+	}
+	return dead
+}
+
+// bury removes the file of a subscriber that is dead and has no entry.
+func (p *Publisher) bury(m *member) {
+	delete(p.known, m.ID)
+	m.Unlink()
+	m.Close()
 }
 
 // answer admits a reader that asks.
@@ -102,7 +135,7 @@ func (p *Publisher) answer(r *reader) {
 		ask = mem.LoadAcquire64(r.ask)
 		return nil
 	})
-	if err != nil || ask == r.answered {
+	if err != nil || ask == 0 || ask == r.answered {
 		return
 	}
 	if p.admit(r) {
@@ -112,7 +145,7 @@ func (p *Publisher) answer(r *reader) {
 
 // newReader makes the publisher's view of a subscriber; nil when its file is
 // not what it must be.
-func (p *Publisher) newReader(m *topicdir.Member) *reader {
+func (p *Publisher) newReader(m *member) *reader {
 	r := &reader{member: m, index: -1, seenPins: make([]uint64, p.opts.Held), moved: time.Now()}
 	var err error
 	if r.cursor, err = mem.Pointer[uint64](m.Region, topicdir.MemberCursor); err == nil {

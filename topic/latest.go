@@ -2,7 +2,9 @@ package topic
 
 import (
 	"fmt"
+	"runtime/debug"
 
+	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
 )
 
@@ -11,9 +13,13 @@ const latestTries = 100
 
 // Latest gives a copy of the newest sample, whatever was taken before, and
 // takes nothing. ErrEmpty: there is none.
-func (s *Subscriber) Latest() (Sample, error) {
+func (s *Subscriber) Latest() (m Sample, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return Sample{}, s.fail("latest", shm.ErrClosed)
+	}
+	defer s.caught(debug.SetPanicOnFault(true), "latest", &err)
 	for range latestTries {
 		head := mem.LoadAcquire64(s.ring.head)
 		if head == 0 {
@@ -40,7 +46,7 @@ func (s *Subscriber) Latest() (Sample, error) {
 				break
 			}
 			if !ok {
-				return Sample{}, s.fail("latest", fmt.Errorf("sample %d says it is longer than its slot: %w", c, ErrCorrupt))
+				return Sample{}, s.tooLong("latest", c)
 			}
 			return m, nil
 		}

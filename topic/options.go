@@ -3,6 +3,8 @@ package topic
 import (
 	"log/slog"
 	"time"
+
+	"github.com/seed-298b2b26/shm/internal/topicdir"
 )
 
 // Policy is what happens when a subscriber is too slow.
@@ -51,7 +53,7 @@ const (
 // Options say how a topic is made. The zero value means the defaults.
 type Options struct {
 	Size        int    // largest sample in bytes (DefaultSize)
-	Slots       int    // samples that the memory holds, a power of two (DefaultSlots)
+	Slots       int    // samples that the memory holds, a power of two (DefaultSlots, or what Subscribers and Held need)
 	Subscribers int    // at most (DefaultSubscribers); observers do not count
 	Held        int    // samples that one subscriber may hold at once (DefaultHeld)
 	Policy      Policy // DropOldest when 0
@@ -64,6 +66,18 @@ type Options struct {
 
 	Sharing Sharing
 	GID     int // for Group
+
+	// HugePages asks for huge pages (madvise(2), MADV_HUGEPAGE). The kernel
+	// gives them where /sys/kernel/mm/transparent_hugepage/shmem_enabled says
+	// advise, and if it has some; otherwise nothing changes. It pays for
+	// topics of many megabytes.
+	HugePages bool
+
+	// Housekeep, if not 0, starts a goroutine that does the housekeeping (see
+	// Publisher.Poll) as often as that, until Close, so that a publisher that
+	// publishes now and then only admits subscribers soon. It costs each
+	// sample a lock that nobody else wants, some 10 ns.
+	Housekeep time.Duration
 
 	// Exclusive never takes over a topic whose publisher is dead.
 	Exclusive bool
@@ -86,9 +100,14 @@ func (o *Options) orDefault() Options {
 		}
 	}
 	def(&v.Size, DefaultSize)
-	def(&v.Slots, DefaultSlots)
 	def(&v.Subscribers, DefaultSubscribers)
 	def(&v.Held, DefaultHeld)
+	if v.Slots == 0 {
+		v.Slots = DefaultSlots
+		if in := func(n, most int) bool { return 0 < n && n <= most }; in(v.Subscribers, topicdir.MaxSubscribers) && in(v.Held, topicdir.MaxHeld) {
+			v.Slots = max(v.Slots, int(topicdir.LeastSlots(v.Subscribers, v.Held)))
+		}
+	}
 	def(&v.Align, 64)
 	if v.Policy == 0 {
 		v.Policy = DropOldest

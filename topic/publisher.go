@@ -25,7 +25,7 @@ import (
 //	stamp = busy -> store fence -> (look) -> payload -> stamp = sample -> head -> wake
 type Publisher struct {
 	ring  *ring
-	owner *topicdir.Owner
+	files host
 	bell  *ringer
 	opts  Options
 
@@ -39,13 +39,16 @@ type Publisher struct {
 	floor   uint64  // smallest cursor seen of admitted readers
 	blocked []int32 // how many pins block each slot
 
-	loan    Loan // the one that is out, if loan.out
-	closed  bool
-	removed error // of the last housekeeping
-	looked  time.Time
-	news    uint32 // that was answered last
-	slow    bool   // the last housekeeping was long ago
-	cancel  uint32 // futex word by which a context ends a wait for room
+	loan   Loan // the one that is out, if loan.out
+	closed bool
+	idle   *idle                    // does the housekeeping when nobody publishes; nil without
+	known  map[topicdir.ID]struct{} // whose files are open
+	wakes  uint64                   // of the publishers before us
+	final  PublisherStats           // when it was closed
+	looked time.Time
+	news   uint32 // that was answered last
+	slow   bool   // the last housekeeping was long ago
+	cancel uint32 // futex word by which a context ends a wait for room
 }
 
 // Loan is a place in the topic's memory, lent to be written. It ends with
@@ -74,14 +77,20 @@ func (l *Loan) Bytes() []byte { return l.data }
 // whose place it takes; under DropOldest it never waits. One loan can be out
 // at a time.
 func (p *Publisher) Loan(ctx context.Context, size int) (*Loan, error) {
-	if err := p.lend(ctx, size); err != nil {
+	p.enter()
+	err := p.lend(ctx, size)
+	p.leave()
+	if err != nil {
 		return nil, err
 	}
 	return &p.loan, nil
 }
 
 // TryLoan is Loan that does not wait: ErrFull.
-func (p *Publisher) TryLoan(size int) (*Loan, error) { return p.Loan(nil, size) }
+func (p *Publisher) TryLoan(size int) (*Loan, error) { return p.Loan(noWait, size) }
+
+// noWait is for who does not wait.
+var noWait context.Context
 
 func (p *Publisher) lend(ctx context.Context, size int) error {
 	if p.loan.out {
@@ -122,6 +131,9 @@ func (p *Publisher) prepare(ctx context.Context) (slot uint64, err error) {
 		}
 		if p.opts.Policy == Block {
 			if _, ok := p.room(n); !ok {
+				if p.last > p.shown {
+					p.show() // somebody must take it before there is room
+				}
 				if err := p.waitForRoom(ctx, n); err != nil {
 					return 0, err
 				}
@@ -175,8 +187,43 @@ func (l *Loan) Publish() error {
 	if p == nil || !l.out {
 		return &shm.Error{Op: "publish", Kind: "topic", Err: fmt.Errorf("the loan is over: %w", shm.ErrClosed)}
 	}
-	if err := p.stampSample(l); err != nil {
-		return err
+	p.enter()
+	err := p.stampSample(l)
+	if err == nil {
+		p.show()
+	}
+	p.leave()
+	return err
+}
+
+// Queue is Publish for one sample of several: it is whole then, but shown
+// only with the next that is published, or by Flush. That costs less for
+// each, and samples of a batch are written in place as any other. A publisher
+// that has to wait for room, or has queued half a round of the ring, shows
+// what there is.
+func (l *Loan) Queue() error {
+	p := l.p
+	if p == nil || !l.out {
+		return &shm.Error{Op: "publish", Kind: "topic", Err: fmt.Errorf("the loan is over: %w", shm.ErrClosed)}
+	}
+	p.enter()
+	err := p.stampSample(l)
+	p.leave()
+	return err
+}
+
+// Flush shows what was queued.
+func (p *Publisher) Flush() error {
+	p.enter()
+	defer p.leave()
+	if p.closed {
+		return p.fail("publish", shm.ErrClosed)
+	}
+	if p.last == p.shown {
+		return nil
+	}
+	if mem.LoadAcquire64(p.ring.epoch) != p.epoch {
+		return p.fail("publish", ErrFenced)
 	}
 	p.show()
 	return nil
@@ -222,26 +269,26 @@ func (l *Loan) Discard() {
 
 // Send copies data into the topic and publishes it.
 func (p *Publisher) Send(ctx context.Context, data []byte) error {
-	if err := p.lend(ctx, len(data)); err != nil {
-		return err
+	p.enter()
+	err := p.lend(ctx, len(data))
+	if err == nil {
+		copy(p.loan.data, data)
+		if err = p.stampSample(&p.loan); err == nil {
+			p.show()
+		}
 	}
-	copy(p.loan.data, data)
-	return p.loan.Publish()
+	p.leave()
+	return err
 }
 
 // SendBatch copies several samples in and shows them all at once, which
 // costs less for each. It says how many were published: fewer than all only
 // with an error.
 func (p *Publisher) SendBatch(ctx context.Context, all [][]byte) (n int, err error) {
+	p.enter()
+	defer p.leave()
 	for _, data := range all {
-		err = p.lend(nil, len(data))
-		if err != nil && isFull(err) {
-			// What is there goes first: somebody must take it before there
-			// is room.
-			p.show()
-			err = p.lend(ctx, len(data))
-		}
-		if err != nil {
+		if err = p.lend(ctx, len(data)); err != nil {
 			break
 		}
 		copy(p.loan.data, data)
@@ -256,13 +303,29 @@ func (p *Publisher) SendBatch(ctx context.Context, all [][]byte) (n int, err err
 	return n, err
 }
 
-func (p *Publisher) log(msg string, r *reader, why string) {
+// log tells the logger, if there is one, of what befell a subscriber.
+func (p *Publisher) log(level slog.Level, msg string, r *reader, why string) {
 	if p.opts.Logger != nil {
-		p.opts.Logger.LogAttrs(context.Background(), slog.LevelWarn, msg,
-			slog.String("topic", p.owner.Name()), slog.Int("pid", r.member.PID), slog.String("why", why))
+		p.opts.Logger.LogAttrs(context.Background(), level, msg,
+			slog.String("topic", p.files.Name()), slog.Int("pid", r.member.PID),
+			slog.String("id", r.member.ID.String()), slog.String("why", why))
+	}
+}
+
+// enter and leave keep out the goroutine that Options.Housekeep asks for;
+// without one they do nothing.
+func (p *Publisher) enter() {
+	if p.idle != nil {
+		p.idle.mu.Lock()
+	}
+}
+
+func (p *Publisher) leave() {
+	if p.idle != nil {
+		p.idle.mu.Unlock()
 	}
 }
 
 func (p *Publisher) fail(op string, err error) error {
-	return &shm.Error{Op: op, Kind: "topic", Name: topicdir.Address(p.owner.Name()), Err: err}
+	return &shm.Error{Op: op, Kind: "topic", Name: topicdir.Address(p.files.Name()), Err: err}
 }

@@ -1,16 +1,16 @@
 package topic
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
-	"github.com/seed-298b2b26/shm/internal/topicdir"
 )
 
 // reader is what the publisher knows of one subscriber. The words are the
 // subscriber's; everything else is private to the publisher.
 type reader struct {
-	member *topicdir.Member
+	member *member
 	cursor *uint64
 	ask    *uint64
 	pins   []uint64
@@ -84,7 +84,7 @@ func (p *Publisher) lookAll(n uint64) {
 			continue
 		}
 		if !p.look(r, r.admitted) {
-			p.evict(r, "its file was truncated")
+			p.evict(r, truncated)
 		}
 	}
 	p.setFloor()
@@ -139,7 +139,9 @@ func (p *Publisher) admit(r *reader) bool {
 	}
 	if r.index < 0 {
 		if r.index = p.freeEntry(); r.index < 0 {
-			return false
+			if r.index = p.reclaim(); r.index < 0 {
+				return false
+			}
 		}
 	}
 	from := r.seenCursor
@@ -166,6 +168,23 @@ func (p *Publisher) freeEntry() int {
 	return -1
 }
 
+// reclaim takes the place of a subscriber that was demoted and holds nothing:
+// it is slow or stopped, and another one waits. It stays a subscriber, and is
+// admitted again when there is a place; perhaps it was admitted and demoted
+// without ever seeing it, so what it asked counts as not answered.
+func (p *Publisher) reclaim() int {
+	for _, r := range p.readers {
+		if r.index < 0 || r.admitted || !p.look(r, false) || r.holds() {
+			continue
+		}
+		index := r.index
+		p.setState(index, stateFree)
+		r.index, r.answered = -1, 0
+		return index
+	}
+	return -1
+}
+
 func (p *Publisher) taken(index int) bool {
 	for _, r := range p.readers {
 		if r.index == index {
@@ -184,24 +203,45 @@ func (p *Publisher) demote(r *reader, why string) {
 	// nothing.
 	mem.FullFence()
 	if !p.look(r, true) {
-		p.evict(r, "its file was truncated")
+		p.evict(r, truncated)
 		return
 	}
 	p.setFloor()
 	p.ring.counters.demoted++
-	p.log("subscriber demoted", r, why)
+	p.log(slog.LevelWarn, "subscriber demoted", r, why)
 }
 
 // evict drops a subscriber that is dead or whose file cannot be read: its
 // entry is free for another.
 func (p *Publisher) evict(r *reader, why string) {
 	p.forget(r)
-	if r.index >= 0 {
-		p.setState(r.index, stateFree)
-		r.index = -1
-	}
 	r.admitted = false
+	if r.index < 0 {
+		return
+	}
+	p.setState(r.index, stateFree)
+	r.index = -1
 	p.setFloor()
 	p.ring.counters.evicted++
-	p.log("subscriber evicted", r, why)
+	level := slog.LevelWarn
+	if why == left {
+		level = slog.LevelInfo
+	}
+	p.log(level, "subscriber evicted", r, why)
+}
+
+// Why subscribers are evicted.
+const (
+	left      = "it left"
+	died      = "it died"
+	truncated = "its file was truncated"
+)
+
+// end says why a subscriber has no lock any more: whoever leaves in order
+// takes its ask back before.
+func (p *Publisher) end(r *reader) string {
+	if ask, ok := mem.TryLoad(r.ask); ok && ask == 0 {
+		return left
+	}
+	return died
 }

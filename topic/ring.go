@@ -55,6 +55,7 @@ type ring struct {
 	wake      *uint32
 	fencefree *uint32
 	want      *uint64
+	alive     *uint64
 	counters  *counters
 }
 
@@ -84,6 +85,7 @@ func newRing(r mem.Region, c *topicdir.Config, l *topicdir.Layout) (*ring, error
 	g.wake = place[uint32](r, hot+topicdir.HotWake, &err)
 	g.fencefree = place[uint32](r, hot+topicdir.HotFenceFree, &err)
 	g.want = place[uint64](r, hot+topicdir.HotWant, &err)
+	g.alive = place[uint64](r, hot+topicdir.HotAlive, &err)
 	g.counters = place[counters](r, hot+topicdir.HotCounters, &err)
 	return g, err
 }

@@ -46,7 +46,9 @@ func (p *Publisher) waitForRoom(ctx context.Context, n uint64) error {
 		// Before the look, for it can end a reader. Also for who never waits:
 		// a dead subscriber would stand in its way for ever.
 		if err := p.housekeep(false); err != nil {
-			mem.StoreRelease64(p.ring.want, 0)
+			if !errors.Is(err, ErrFenced) {
+				mem.StoreRelease64(p.ring.want, 0)
+			}
 			return err
 		}
 		behind, need := p.lookBehind(n)
@@ -89,7 +91,7 @@ func (p *Publisher) lookBehind(n uint64) (behind *reader, need uint64) {
 		}
 		before := r.seenCursor
 		if !p.look(r, r.admitted) {
-			p.evict(r, "its file was truncated")
+			p.evict(r, truncated)
 			continue
 		}
 		if r.seenCursor != before {
@@ -136,7 +138,7 @@ func (p *Publisher) impatient(t time.Time, need uint64) (any bool) {
 		}
 		switch {
 		case !r.member.Alive():
-			p.evict(r, "dead")
+			p.evict(r, p.end(r))
 			any = true
 		case p.opts.Patience >= 0 && t.Sub(r.moved) > p.opts.Patience:
 			p.demote(r, "out of patience")

@@ -1,6 +1,10 @@
 package topic
 
-import "github.com/seed-298b2b26/shm/internal/mem"
+import (
+	"runtime/debug"
+
+	"github.com/seed-298b2b26/shm/internal/mem"
+)
 
 // PublisherStats count what a topic's publishers have done, since the topic
 // was made.
@@ -15,12 +19,22 @@ type PublisherStats struct {
 	Subscribers int    // that are admitted now
 }
 
-// Stats counts what the topic's publishers have done.
+// Stats counts what the topic's publishers have done. After Close it is what
+// it was then.
 func (p *Publisher) Stats() PublisherStats {
+	p.enter()
+	defer p.leave()
+	if p.closed {
+		return p.final
+	}
+	return p.stats()
+}
+
+func (p *Publisher) stats() PublisherStats {
 	c := p.ring.counters
 	st := PublisherStats{
 		Published: c.published, Bytes: c.bytes, Holes: c.holes, Demoted: c.demoted,
-		Evicted: c.evicted, Wakes: c.wakes + p.bell.rings(), Waits: c.waits,
+		Evicted: c.evicted, Wakes: p.wakes + p.bell.rings(), Waits: c.waits,
 	}
 	for _, r := range p.readers {
 		if r.admitted {
@@ -41,13 +55,13 @@ type SubscriberStats struct {
 }
 
 // Stats counts what the subscriber has done. An observer counts only Lag.
-func (s *Subscriber) Stats() SubscriberStats {
+func (s *Subscriber) Stats() (st SubscriberStats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var st SubscriberStats
 	if s.closed {
 		return st
 	}
+	defer s.caught(debug.SetPanicOnFault(true), "stats", new(error))
 	if c := s.stats; c != nil {
 		st = SubscriberStats{Taken: c.taken, Lost: c.lost, Copied: c.copied, Sleeps: c.sleeps, Held: s.held}
 	}
@@ -59,10 +73,10 @@ func (s *Subscriber) Stats() SubscriberStats {
 
 // Options gives the topic as it is made.
 func (s *Subscriber) Options() Options {
-	c := &s.peer.Config
+	c := &s.config
 	return Options{
 		Size: int(c.Capacity), Slots: int(c.Slots), Subscribers: c.Subscribers, Held: c.Held,
 		Policy: Policy(c.Policy), Align: int(c.PayloadAlign), Patience: c.Patience,
-		Sharing: Sharing(s.peer.Sharing), Type: c.TypeName, TypeHash: c.TypeHash,
+		Sharing: Sharing(s.sharing), Type: c.TypeName, TypeHash: c.TypeHash,
 	}
 }

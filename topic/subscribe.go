@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 	"time"
 
+	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
 	"github.com/seed-298b2b26/shm/internal/wait"
@@ -15,44 +17,22 @@ import (
 // Subscribe joins a topic. The context bounds the waits that opts ask for; it
 // is not kept.
 func Subscribe(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
-	s, err := open(ctx, name, opts)
+	s, peer, err := open(ctx, name, opts)
 	if err != nil {
 		return nil, err
 	}
-	head := mem.LoadAcquire64(s.ring.head)
-	s.head = head
-	switch s.opts.From {
-	case Oldest:
-		if head > s.ring.slots {
-			s.at = head - s.ring.slots
-		}
-	case Newest:
-		s.at = head - min(head, 1)
-	default:
-		s.at = head
-	}
-	s.member, err = s.peer.Join(func(r mem.Region) {
-		var err error
-		*place[uint64](r, topicdir.MemberCursor, &err) = s.at
-		*place[uint64](r, topicdir.MemberAsk, &err) = 1
-	})
-	if err != nil {
-		s.peer.Close()
+	if err := s.start(); err != nil {
+		peer.Close()
 		return nil, err
 	}
-	r := s.member.Region
-	s.cursor = place[uint64](r, topicdir.MemberCursor, &err)
-	s.ask = place[uint64](r, topicdir.MemberAsk, &err)
-	s.stats = place[readerCounters](r, int64(topicdir.MemberCounters(s.peer.Config.Held)), &err)
+	m, err := peer.Join(s.enrol)
 	if err == nil {
-		s.pins, err = mem.Slice[uint64](r, topicdir.MemberPins, s.peer.Config.Held)
+		err = s.join(&own{m.ID, m.Region, m})
 	}
 	if err != nil {
 		s.Close()
-		return nil, opError("subscribe", topicdir.Address(name), err)
+		return nil, err
 	}
-	s.asked = 1
-	s.bell.ring()
 	if s.opts.WaitAdmission {
 		if err := s.WaitAdmitted(ctx); err != nil {
 			s.Close()
@@ -66,26 +46,65 @@ func Subscribe(ctx context.Context, name string, opts *SubscribeOptions) (*Subsc
 // anywhere, any number may do it, and the publisher cannot tell. Samples are
 // copies; what is overwritten before it is copied is lost, and told.
 func Observe(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
-	s, err := open(ctx, name, opts)
+	s, peer, err := open(ctx, name, opts)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.start(); err != nil {
+		peer.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// start finds where to begin.
+func (s *Subscriber) start() (err error) {
+	defer s.caught(debug.SetPanicOnFault(true), "subscribe", &err)
 	head := mem.LoadAcquire64(s.ring.head)
+	if head >= maxNumber {
+		return s.fail("subscribe", fmt.Errorf("the head is %d: %w", head, ErrCorrupt))
+	}
 	s.head = head
 	switch s.opts.From {
 	case Oldest:
-		if head > s.ring.slots {
-			s.at = head - s.ring.slots
-		}
+		s.at = head - min(head, s.ring.slots)
 	case Newest:
 		s.at = head - min(head, 1)
 	default:
 		s.at = head
 	}
-	return s, nil
+	return nil
 }
 
-func open(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
+// enrol writes what stands in a subscriber's own file when it gets its name.
+func (s *Subscriber) enrol(r mem.Region) {
+	var err error
+	cursor := place[uint64](r, topicdir.MemberCursor, &err)
+	ask := place[uint64](r, topicdir.MemberAsk, &err)
+	if err == nil {
+		*cursor, *ask = s.at, 1
+	}
+}
+
+// join takes the file into use and tells the publisher.
+func (s *Subscriber) join(m *own) (err error) {
+	s.member = m
+	r := m.Region
+	s.cursor = place[uint64](r, topicdir.MemberCursor, &err)
+	s.ask = place[uint64](r, topicdir.MemberAsk, &err)
+	s.stats = place[readerCounters](r, int64(topicdir.MemberCounters(s.config.Held)), &err)
+	if err == nil {
+		s.pins, err = mem.Slice[uint64](r, topicdir.MemberPins, s.config.Held)
+	}
+	if err != nil {
+		return s.fail("subscribe", err)
+	}
+	s.asked = 1
+	s.bell.ring()
+	return nil
+}
+
+func open(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, *topicdir.Peer, error) {
 	var o SubscribeOptions
 	if opts != nil {
 		o = *opts
@@ -102,32 +121,44 @@ func open(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber
 			break
 		}
 		if !o.WaitTopic || !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return nil, nil, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("%w: %w", ctx.Err(), err))
+			return nil, nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("%w: %w", ctx.Err(), err))
 		case <-time.After(pause):
 		}
 	}
 	if c := peer.Config; (o.Type != "" || o.TypeHash != [32]byte{}) && (c.TypeName != o.Type || c.TypeHash != o.TypeHash) {
 		peer.Close()
-		return nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("it holds %q, asked for was %q: %w", c.TypeName, o.Type, ErrType))
+		return nil, nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("it holds %q, asked for was %q: %w", c.TypeName, o.Type, ErrType))
 	}
 	ring, err := newRing(peer.Data, &peer.Config, &peer.Layout)
 	if err != nil {
 		peer.Close()
-		return nil, opError("subscribe", topicdir.Address(name), err)
+		return nil, nil, opError("subscribe", topicdir.Address(name), err)
 	}
-	bell := newBell(peer.Bell)
-	return &Subscriber{
-		ring: ring, peer: peer, opts: o, bell: bell,
-		sleeper: wait.New(wait.Config{
-			Word: ring.wake, Arm: bell.arm(ring.fencefree),
-			Regions: []mem.Region{peer.Data}, Strategy: wait.Strategy(o.Wait),
-		}),
-		block: peer.Config.Policy == topicdir.Block,
-	}, nil
+	s := newSubscriber(ring, peer, peer.Config, peer.Bell, o)
+	s.sharing = peer.Sharing
+	return s, peer, nil
+}
+
+func newSubscriber(g *ring, peer source, c topicdir.Config, bellMemory mem.Region, o SubscribeOptions) *Subscriber {
+	s := &Subscriber{
+		ring: g, peer: peer, config: c, opts: o, bell: newBell(bellMemory),
+		block: c.Policy == topicdir.Block, turn: make(chan struct{}, 1),
+	}
+	s.turn <- struct{}{}
+	ring := s.bell.arm(g.fencefree)
+	s.sleeper = wait.New(wait.Config{
+		Word: g.wake, Regions: []mem.Region{g.region}, Strategy: wait.Strategy(o.Wait),
+		// On the way to sleep there is time for a look at other things.
+		Arm: func() bool {
+			s.lookOut()
+			return ring != nil && ring()
+		},
+	})
+	return s
 }
 
 // Admitted reports whether the publisher has answered, and from which number
@@ -138,12 +169,15 @@ func (s *Subscriber) Admitted() (from uint64, ok bool) {
 	if s.closed || s.member == nil {
 		return 0, false
 	}
+	defer s.caught(debug.SetPanicOnFault(true), "subscribe", new(error))
 	ok = s.admitted(^uint64(0))
 	return s.from, ok
 }
 
 // WaitAdmitted waits for that. A publisher that is idle answers only where it
-// calls Poll.
+// calls Poll, or does so by Options.Housekeep. Where the context ends the
+// wait, the error says what is missing: a place (ErrBusy), a publisher
+// (ErrOwnerDied), or its answer.
 func (s *Subscriber) WaitAdmitted(ctx context.Context) error {
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
 		if _, ok := s.Admitted(); ok {
@@ -151,25 +185,76 @@ func (s *Subscriber) WaitAdmitted(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return opError("subscribe", topicdir.Address(s.peer.Name()), fmt.Errorf("the publisher has not admitted this subscriber: %w", ctx.Err()))
+			return s.notAdmitted(ctx.Err())
 		case <-time.After(pause):
+		}
+		s.mu.Lock()
+		closed := s.closed
+		s.mu.Unlock()
+		if closed {
+			return s.fail("subscribe", shm.ErrClosed)
 		}
 	}
 }
 
-// Close leaves the topic. Samples that are held must not be touched any
-// more. Later calls do nothing.
+// notAdmitted says why.
+func (s *Subscriber) notAdmitted(cause error) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fail := func(hint string, err error) error {
+		return &shm.Error{Op: "subscribe", Kind: "topic", Name: topicdir.Address(s.peer.Name()), Err: err, Hint: hint}
+	}
+	if s.closed {
+		return fail("", shm.ErrClosed)
+	}
+	defer s.caught(debug.SetPanicOnFault(true), "subscribe", &err)
+	if s.member == nil {
+		return fail("subscribe instead", fmt.Errorf("observers are never admitted: %w", cause))
+	}
+	if alive, err := s.peer.PublisherAlive(); err == nil && !alive {
+		return fail("start the publisher", fmt.Errorf("it has no publisher that could admit this subscriber: %w: %w", ErrOwnerDied, cause))
+	}
+	taken := 0
+	for i := range s.ring.table {
+		if mem.LoadAcquire64(&s.ring.table[i].state)&3 != stateFree {
+			taken++
+		}
+	}
+	if taken == len(s.ring.table) {
+		return fail("end another subscriber, create the topic with more (Options.Subscribers), or do without admission",
+			fmt.Errorf("all %d places for subscribers are taken: %w: %w", taken, ErrBusy, cause))
+	}
+	return fail("an idle publisher has to call Poll", fmt.Errorf("the publisher has not admitted this subscriber yet: %w", cause))
+}
+
+// Close leaves the topic: every Next that waits gives fs.ErrClosed. While
+// samples are held it is ErrBusy and nothing is closed: their memory would be
+// gone under whoever reads them. Later calls do nothing.
 func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.held > 0 {
+		defer s.mu.Unlock()
+		return &shm.Error{
+			Op: "close", Kind: "topic", Name: topicdir.Address(s.peer.Name()),
+			Err: fmt.Errorf("%d samples are held: %w", s.held, ErrBusy), Hint: "release them first",
+		}
+	}
+	s.closed = true
+	s.mu.Unlock()
 	// Who sleeps must be out before the memory is.
 	s.sleeper.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
 	var err error
 	if s.member != nil {
+		if s.ask != nil {
+			// So that the publisher can tell leaving from dying.
+			mem.TryStore(s.ask, 0)
+		}
 		err = s.member.Leave()
 		s.bell.ring()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -21,8 +22,10 @@ import (
 // Guarantee: a sample that Next gave is whole, and stays so until Release.
 type Subscriber struct {
 	ring    *ring
-	peer    *topicdir.Peer
-	member  *topicdir.Membership // nil for an observer
+	peer    source
+	config  topicdir.Config
+	sharing topicdir.Sharing
+	member  *own // nil for an observer
 	bell    *bell
 	sleeper *wait.Sleeper
 	opts    SubscribeOptions
@@ -45,9 +48,11 @@ type Subscriber struct {
 	state   uint64 // its state when we compared the ID
 	from    uint64
 	asked   uint64
-	demoted uint64    // state of the entry that we have asked again for
-	died    time.Time // when the publisher was first seen dead
-	closed  bool
+	demoted uint64 // state of the entry that we have asked again for
+	closed  bool   // or about to be
+
+	turn    chan struct{} // whoever has it waits, the others wait for it
+	outlook outlook
 }
 
 type readerCounters struct{ taken, lost, copied, sleeps uint64 }
@@ -83,13 +88,41 @@ func (m *Sample) Release() {
 }
 
 // Next gives the next sample, and waits for it as long as the context allows.
-// io.EOF: the topic has ended and everything was taken. ErrHeld: as many
-// samples are held as the topic lets one subscriber hold; release one.
+// Errors, beside the context's:
+//
+//   - io.EOF: the topic has ended, and everything was taken.
+//   - ErrHeld: as many samples are held as the topic lets one subscriber hold;
+//     release one.
+//   - ErrOwnerDied, ErrRemoved: nobody publishes any more (see
+//     SubscribeOptions.OwnerGone), or the topic was removed. What is there is
+//     taken first; both are noticed while waiting, within a second or so.
+//   - ErrCorrupt: the publisher has written what none writes. The next call
+//     goes on behind it.
+//   - ErrTruncated: the topic's memory was cut short.
+//   - fs.ErrClosed.
 func (s *Subscriber) Next(ctx context.Context) (Sample, error) {
+	m, err := s.TryNext()
+	if err == nil || !errors.Is(err, ErrEmpty) {
+		return m, err
+	}
+	// One waits in the topic's memory, the others wait for their turn: a
+	// sample wakes one of them, not all.
+	select {
+	case <-s.turn:
+	default:
+		select {
+		case <-s.turn:
+		case <-ctx.Done():
+			return Sample{}, s.fail("next", ctx.Err())
+		}
+	}
+	defer func() { s.turn <- struct{}{} }()
 	for {
-		m, err := s.TryNext()
-		if err == nil || !errors.Is(err, ErrEmpty) {
+		if m, err = s.TryNext(); err == nil || !errors.Is(err, ErrEmpty) {
 			return m, err
+		}
+		if err := s.outlook.bad(); err != nil {
+			return Sample{}, err
 		}
 		if err := s.sleep(ctx); err != nil {
 			return Sample{}, err
@@ -98,15 +131,36 @@ func (s *Subscriber) Next(ctx context.Context) (Sample, error) {
 }
 
 // TryNext is Next that does not wait: ErrEmpty.
-func (s *Subscriber) TryNext() (Sample, error) {
+func (s *Subscriber) TryNext() (m Sample, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.caught(debug.SetPanicOnFault(true), "next", &err)
 	return s.take()
+}
+
+// caught ends what debug.SetPanicOnFault began, and makes an error of a fault
+// in the topic's memory: its publisher can have cut it short.
+func (s *Subscriber) caught(before bool, op string, err *error) {
+	debug.SetPanicOnFault(before)
+	if p := recover(); p != nil {
+		*err = s.faulted(op, p)
+	}
+}
+
+func (s *Subscriber) faulted(op string, p any) error {
+	f, ok := p.(interface{ Addr() uintptr })
+	switch {
+	case ok && s.ring.region.Contains(f.Addr()):
+		return s.fail(op, fmt.Errorf("byte %d of data: %w", f.Addr()-s.ring.region.Addr(), ErrTruncated))
+	case ok && s.member != nil && s.member.Region.Contains(f.Addr()):
+		return s.fail(op, fmt.Errorf("byte %d of this subscriber's file: %w", f.Addr()-s.member.Region.Addr(), ErrTruncated))
+	}
+	panic(p)
 }
 
 // Samples gives all samples from now on, and ends with the topic, or with an
 // error that it gives last. Each sample is released when the loop body ends:
-// copy what must stay.
+// copy what must stay, or use Next.
 func (s *Subscriber) Samples(ctx context.Context) iter.Seq2[Sample, error] {
 	return func(yield func(Sample, error) bool) {
 		for {
@@ -114,13 +168,17 @@ func (s *Subscriber) Samples(ctx context.Context) iter.Seq2[Sample, error] {
 			if errors.Is(err, io.EOF) {
 				return
 			}
-			ok := yield(m, err)
-			m.Release()
-			if !ok || err != nil {
+			if !s.give(yield, m, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// give releases the sample also where the loop body panics.
+func (s *Subscriber) give(yield func(Sample, error) bool, m Sample, err error) bool {
+	defer m.Release()
+	return yield(m, err)
 }
 
 // take is one attempt; s.mu is held. The steps are those of spec/topic.md,
@@ -162,10 +220,13 @@ func (s *Subscriber) take() (Sample, error) {
 					return m, nil
 				}
 				mem.StoreRelease64(&s.pins[pin], 0)
-				return Sample{}, s.fail("next", fmt.Errorf("sample %d says it is longer than its slot: %w", c, ErrCorrupt))
+				s.step(c + 1)
+				return Sample{}, s.tooLong("next", c)
 			}
 			mem.StoreRelease64(&s.pins[pin], 0)
-			s.pass(st, c)
+			if !s.believe(st, c) {
+				s.pass(st, c)
+			} // else we were demoted just now: a copy may do
 			continue
 		}
 		st := stamp(mem.LoadAcquire64(&h.stamp))
@@ -183,12 +244,17 @@ func (s *Subscriber) take() (Sample, error) {
 			continue
 		}
 		if !ok {
-			return Sample{}, s.fail("next", fmt.Errorf("sample %d says it is longer than its slot: %w", c, ErrCorrupt))
+			s.step(c + 1)
+			return Sample{}, s.tooLong("next", c)
 		}
 		s.count(&m)
 		s.step(c + 1)
 		return m, nil
 	}
+}
+
+func (s *Subscriber) tooLong(op string, c uint64) error {
+	return s.fail(op, fmt.Errorf("sample %d says it is longer than its slot: %w", c, ErrCorrupt))
 }
 
 // believe reports whether a stamp says that its slot holds sample c, by the

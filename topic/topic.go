@@ -64,6 +64,10 @@ var (
 	// ErrCorrupt: the memory holds what no publisher writes.
 	ErrCorrupt = sys.ErrCorrupt
 
+	// ErrTruncated: somebody who may write a file of the topic has cut it
+	// short.
+	ErrTruncated = shm.ErrTruncated
+
 	// ErrVersion: the topic has a layout that this version does not know.
 	ErrVersion = sys.ErrVersion
 )
