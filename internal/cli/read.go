@@ -119,7 +119,9 @@ func show(ctx context.Context, env *Env, fl *readFlags, r *io.SectionReader) err
 		}
 		return hexDump(out, r, fl.offset.n)
 	}
-	_, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{r}, make([]byte, 1<<20))
+	p := newProgress(env, "read", r.Size())
+	defer p.end()
+	_, err := io.CopyBuffer(progressWriter{out, p}, struct{ io.Reader }{r}, make([]byte, 1<<20))
 	return err
 }
 

@@ -139,3 +139,27 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 }
+
+func TestProgress(t *testing.T) {
+	var b strings.Builder
+	p := &progress{w: &b, what: "read", total: 4 << 20, begin: time.Now()}
+	p.add(1 << 20)
+	if b.Len() > 0 {
+		t.Errorf("shown at once: %q", b.String())
+	}
+	p.begin = p.begin.Add(-2 * time.Second)
+	p.add(1 << 20)
+	p.add(1 << 20) // too soon to be shown again
+	if want := "\rshm: read 2.0M of 4.0M, 50%"; b.String() != want {
+		t.Errorf("shown is %q, want %q", b.String(), want)
+	}
+	b.Reset()
+	p.end()
+	p.end()
+	if want := "\r" + strings.Repeat(" ", len("shm: read 2.0M of 4.0M, 50%")) + "\r"; b.String() != want {
+		t.Errorf("at the end %q, want %q", b.String(), want)
+	}
+	var none *progress
+	none.add(1)
+	none.end()
+}

@@ -216,7 +216,7 @@ func input(ctx context.Context, env *Env, fl *writeFlags, args []string, limit i
 			fmt.Fprint(env.Stderr, "Message to shared memory: ")
 		}
 		var err error
-		if data, err = readAll(ctx, env.Stdin, limit); err != nil {
+		if data, err = readAll(ctx, env, limit); err != nil {
 			return nil, err
 		}
 	}
@@ -231,7 +231,7 @@ func input(ctx context.Context, env *Env, fl *writeFlags, args []string, limit i
 
 // readAll reads a line from a terminal, else everything, up to one byte more
 // than limit. An interrupt ends the wait.
-func readAll(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
+func readAll(ctx context.Context, env *Env, limit int64) ([]byte, error) {
 	type result struct {
 		data []byte
 		err  error
@@ -239,23 +239,13 @@ func readAll(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
 	ch := make(chan result, 1)
 	go func() {
 		var res result
-		if _, tty := terminal(r); tty {
-			res.data, res.err = bufio.NewReader(r).ReadBytes('\n')
+		if _, tty := terminal(env.Stdin); tty {
+			res.data, res.err = bufio.NewReader(env.Stdin).ReadBytes('\n')
 			if res.err == io.EOF {
 				res.err = nil
 			}
 		} else {
-			if limit >= 0 {
-				r = io.LimitReader(r, limit+1)
-			}
-			var b bytes.Buffer
-			if f, ok := r.(*os.File); ok {
-				if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
-					b.Grow(int(st.Size()) + bytes.MinRead)
-				}
-			}
-			_, res.err = b.ReadFrom(r)
-			res.data = b.Bytes()
+			res.data, res.err = readToEnd(env, limit)
 		}
 		ch <- res
 	}()
@@ -268,4 +258,27 @@ func readAll(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, cause(ctx, ctx.Err())
 	}
+}
+
+// readToEnd reads what is no terminal.
+func readToEnd(env *Env, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	total := int64(-1)
+	if f, ok := env.Stdin.(*os.File); ok {
+		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+			total = st.Size()
+			if limit >= 0 {
+				total = min(total, limit+1)
+			}
+			b.Grow(int(total) + bytes.MinRead)
+		}
+	}
+	r := env.Stdin
+	if limit >= 0 {
+		r = io.LimitReader(r, limit+1)
+	}
+	p := newProgress(env, "read", total)
+	defer p.end()
+	_, err := b.ReadFrom(progressReader{r, p})
+	return b.Bytes(), err
 }
