@@ -121,9 +121,13 @@ func (s *Subscriber) sleep(ctx context.Context) error {
 		}
 	}
 	s.mu.Unlock()
+	if !s.waits.Enter() {
+		return s.fail("next", shm.ErrClosed)
+	}
+	defer s.waits.Leave()
 	g, looks := s.ring, 0
 	err := s.sleeper.Wait(ctx, func() bool {
-		if mem.LoadAcquire64(g.head) > at || s.outlook.bad() != nil {
+		if mem.LoadAcquire64(g.head) > at || s.closing.Load() || s.hopeless() {
 			return true
 		}
 		if s.opts.Wait == Spin {
@@ -145,6 +149,34 @@ func (s *Subscriber) sleep(ctx context.Context) error {
 		err = fmt.Errorf("byte %d of data: %w", fault.Off, ErrTruncated)
 	}
 	return s.fail("next", err)
+}
+
+// hopeless reports whether nothing will come, as far as is known.
+func (s *Subscriber) hopeless() bool {
+	o := &s.outlook
+	return o.removed.Load() != nil || s.opts.OwnerGone > 0 && o.dead.Load() >= int64(s.opts.OwnerGone)
+}
+
+// noHope looks again, if the last look was long ago, and says why nothing
+// will come; nil if something may.
+func (s *Subscriber) noHope() error {
+	if !s.waits.Enter() {
+		return s.fail("next", shm.ErrClosed)
+	}
+	defer s.waits.Leave()
+	s.lookOut()
+	if err := s.outlook.removed.Load(); err != nil {
+		return err
+	}
+	if !s.hopeless() {
+		return nil
+	}
+	dead := time.Duration(s.outlook.dead.Load()).Round(time.Millisecond)
+	return &shm.Error{
+		Op: "next", Kind: "topic", Name: topicdir.Address(s.peer.Name()),
+		Err:  fmt.Errorf("it has had no publisher for %v: %w", dead, ErrOwnerDied),
+		Hint: "start the publisher again: it goes on where the last one ended",
+	}
 }
 
 func (s *Subscriber) fail(op string, err error) error {

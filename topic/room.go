@@ -16,8 +16,6 @@ import (
 // by itself; a subscriber that was killed rings nobody.
 const roomBound = 100 * time.Millisecond
 
-func isFull(err error) bool { return errors.Is(err, ErrFull) }
-
 // room reports whether number n can be lent under Block, by what was seen
 // last: the first slot from n on that no pin blocks holds nothing that an
 // admitted subscriber has still to take. Otherwise need is where every cursor

@@ -11,21 +11,16 @@ import (
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
-	"github.com/seed-298b2b26/shm/internal/wait"
 )
 
 // Subscribe joins a topic. The context bounds the waits that opts ask for; it
 // is not kept.
 func Subscribe(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
-	s, peer, err := open(ctx, name, opts)
+	s, err := open(ctx, name, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.start(); err != nil {
-		peer.Close()
-		return nil, err
-	}
-	m, err := peer.Join(s.enrol)
+	m, err := s.peer.(*topicdir.Peer).Join(s.enrol)
 	if err == nil {
 		err = s.join(&own{m.ID, m.Region, m})
 	}
@@ -46,15 +41,7 @@ func Subscribe(ctx context.Context, name string, opts *SubscribeOptions) (*Subsc
 // anywhere, any number may do it, and the publisher cannot tell. Samples are
 // copies; what is overwritten before it is copied is lost, and told.
 func Observe(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
-	s, peer, err := open(ctx, name, opts)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.start(); err != nil {
-		peer.Close()
-		return nil, err
-	}
-	return s, nil
+	return open(ctx, name, opts)
 }
 
 // start finds where to begin.
@@ -104,7 +91,7 @@ func (s *Subscriber) join(m *own) (err error) {
 	return nil
 }
 
-func open(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, *topicdir.Peer, error) {
+func open(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
 	var o SubscribeOptions
 	if opts != nil {
 		o = *opts
@@ -121,43 +108,37 @@ func open(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber
 			break
 		}
 		if !o.WaitTopic || !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, err
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("%w: %w", ctx.Err(), err))
+			return nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("%w: %w", ctx.Err(), err))
 		case <-time.After(pause):
 		}
 	}
 	if c := peer.Config; (o.Type != "" || o.TypeHash != [32]byte{}) && (c.TypeName != o.Type || c.TypeHash != o.TypeHash) {
 		peer.Close()
-		return nil, nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("it holds %q, asked for was %q: %w", c.TypeName, o.Type, ErrType))
+		return nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("it holds %q, asked for was %q: %w", c.TypeName, o.Type, ErrType))
 	}
-	ring, err := newRing(peer.Data, &peer.Config, &peer.Layout)
+	st, err := stationFor(peer, o.Wait)
 	if err != nil {
-		peer.Close()
-		return nil, nil, opError("subscribe", topicdir.Address(name), err)
+		return nil, err
 	}
-	s := newSubscriber(ring, peer, peer.Config, peer.Bell, o)
-	s.sharing = peer.Sharing
-	return s, peer, nil
+	s := newSubscriber(st, o)
+	if err := s.start(); err != nil {
+		st.leave()
+		return nil, err
+	}
+	return s, nil
 }
 
-func newSubscriber(g *ring, peer source, c topicdir.Config, bellMemory mem.Region, o SubscribeOptions) *Subscriber {
+func newSubscriber(st *station, o SubscribeOptions) *Subscriber {
 	s := &Subscriber{
-		ring: g, peer: peer, config: c, opts: o, bell: newBell(bellMemory),
-		block: c.Policy == topicdir.Block, turn: make(chan struct{}, 1),
+		station: st, ring: st.ring, opts: o,
+		block: st.config.Policy == topicdir.Block, turn: make(chan struct{}, 1),
 	}
 	s.turn <- struct{}{}
-	ring := s.bell.arm(g.fencefree)
-	s.sleeper = wait.New(wait.Config{
-		Word: g.wake, Regions: []mem.Region{g.region}, Strategy: wait.Strategy(o.Wait),
-		// On the way to sleep there is time for a look at other things.
-		Arm: func() bool {
-			s.lookOut()
-			return ring != nil && ring()
-		},
-	})
+	st.outlook.ask(o.OwnerGone)
 	return s
 }
 
@@ -246,7 +227,9 @@ func (s *Subscriber) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	// Who sleeps must be out before the memory is.
-	s.sleeper.Close()
+	s.closing.Store(true)
+	s.sleeper.Stir()
+	s.waits.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var err error
@@ -258,5 +241,5 @@ func (s *Subscriber) Close() error {
 		err = s.member.Leave()
 		s.bell.ring()
 	}
-	return errors.Join(err, s.peer.Close())
+	return errors.Join(err, s.station.leave())
 }

@@ -8,12 +8,11 @@ import (
 	"iter"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
-	"github.com/seed-298b2b26/shm/internal/topicdir"
-	"github.com/seed-298b2b26/shm/internal/wait"
 )
 
 // Subscriber takes samples from a topic, each once, in order. Its methods
@@ -21,15 +20,11 @@ import (
 //
 // Guarantee: a sample that Next gave is whole, and stays so until Release.
 type Subscriber struct {
-	ring    *ring
-	peer    source
-	config  topicdir.Config
-	sharing topicdir.Sharing
-	member  *own // nil for an observer
-	bell    *bell
-	sleeper *wait.Sleeper
-	opts    SubscribeOptions
-	block   bool // the topic's policy
+	*station
+	ring   *ring
+	member *own // nil for an observer
+	opts   SubscribeOptions
+	block  bool // the topic's policy
 
 	// The subscriber's own words, which the publisher reads.
 	cursor *uint64
@@ -52,7 +47,8 @@ type Subscriber struct {
 	closed  bool   // or about to be
 
 	turn    chan struct{} // whoever has it waits, the others wait for it
-	outlook outlook
+	waits   mem.Gate      // for Close to wait until nobody sleeps
+	closing atomic.Bool
 }
 
 type readerCounters struct{ taken, lost, copied, sleeps uint64 }
@@ -121,8 +117,11 @@ func (s *Subscriber) Next(ctx context.Context) (Sample, error) {
 		if m, err = s.TryNext(); err == nil || !errors.Is(err, ErrEmpty) {
 			return m, err
 		}
-		if err := s.outlook.bad(); err != nil {
-			return Sample{}, err
+		if s.hopeless() {
+			// Perhaps it has changed since.
+			if err := s.noHope(); err != nil {
+				return Sample{}, err
+			}
 		}
 		if err := s.sleep(ctx); err != nil {
 			return Sample{}, err

@@ -232,3 +232,7 @@ func (p *Peer) Close() error {
 	}
 	return nil
 }
+
+// Inode identifies the topic's directory: two peers with the same one are of
+// the same topic, as long as one of them is open.
+func (p *Peer) Inode() (dev, ino uint64) { return p.dirStat.Dev, p.dirStat.Ino }
