@@ -52,11 +52,12 @@ var rooms = map[string]room{
 	"shmnet":            {floor: 4},
 	"shmsync":           {floor: 4},
 	"internal/demo":     {floor: 4},
-	"internal/cli": {floor: 5, extra: []string{
+	"internal/bench":    {floor: 5},
+	"internal/cli": {floor: 6, extra: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	}},
-	"cmd/shm":      {floor: 6, main: true, within: []string{"internal/cli"}},
-	"examples/...": {floor: 6, main: true, public: true},
+	"cmd/shm":      {floor: 7, main: true, within: []string{"internal/cli"}},
+	"examples/...": {floor: 7, main: true, public: true},
 }
 
 // testExtra are the modules that tests may import besides.

@@ -1,0 +1,253 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// report writes what was found.
+type report struct {
+	b    *Bench
+	out  io.Writer
+	lost int // goals that were not reached
+}
+
+// Row is a line of the JSON output.
+type Row struct {
+	Spec
+	PIDs       []int   `json:"pids,omitempty"`
+	Skipped    string  `json:"skipped,omitempty"`
+	Rounds     int     `json:"rounds,omitempty"`
+	P50        float64 `json:"p50_ns,omitempty"`
+	P99        float64 `json:"p99_ns,omitempty"`
+	P999       float64 `json:"p999_ns,omitempty"`
+	P50Min     float64 `json:"p50_ns_min,omitempty"`
+	P50Max     float64 `json:"p50_ns_max,omitempty"`
+	Msgs       float64 `json:"msgs_per_s,omitempty"`
+	MsgsMin    float64 `json:"msgs_per_s_min,omitempty"`
+	MsgsMax    float64 `json:"msgs_per_s_max,omitempty"`
+	Bytes      float64 `json:"bytes_per_s,omitempty"`
+	CPU        float64 `json:"cpu_ns,omitempty"` // of the publisher's thread, a sample
+	Lost       uint64  `json:"lost,omitempty"`
+	LimitRatio float64 `json:"limit_ratio,omitempty"`
+	LimitCRat  float64 `json:"limit_c_ratio,omitempty"`
+	FutexRatio float64 `json:"futex_ratio,omitempty"`
+	UnixRatio  float64 `json:"unix_ratio,omitempty"`
+	PipeRatio  float64 `json:"pipe_ratio,omitempty"`
+}
+
+func (b *Bench) newReport() *report { return &report{b: b, out: b.Out} }
+
+func (r *report) begin() {
+	if r.b.JSON {
+		return
+	}
+	fmt.Fprintf(r.out, "%d processors, %s, %s/%s. Each cell between processes of their own; medians of %d rounds in turns.\n",
+		r.b.cpus, runtime.Version(), runtime.GOOS, runtime.GOARCH, r.b.rounds(nil))
+	if r.b.twin == nil {
+		fmt.Fprintf(r.out, "The limit in C is left out: %v. The limit in Go stands alone.\n", r.b.noTwin)
+	}
+}
+
+func (r *report) group(g *group, turns []*turn) error {
+	rows := make([]Row, len(turns))
+	for i, t := range turns {
+		rows[i] = t.row()
+		for k, to := range map[string]*float64{
+			limit: &rows[i].LimitRatio, buffer: &rows[i].LimitRatio, limitC: &rows[i].LimitCRat,
+			futex: &rows[i].FutexRatio, unix: &rows[i].UnixRatio, pipe: &rows[i].PipeRatio,
+		} {
+			j := slices.IndexFunc(turns, func(o *turn) bool { return o.spec.Transport == k })
+			if j >= 0 && t.spec.Transport == topics && t.spec.Size == turns[j].spec.Size {
+				*to = ratio(t, turns[j])
+			}
+		}
+	}
+	if r.b.JSON {
+		e := json.NewEncoder(r.out)
+		for i := range rows {
+			if err := e.Encode(&rows[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return r.table(g, turns, rows)
+}
+
+// ratio is the median of ours to theirs in the same round; 0 where one was
+// not measured.
+func ratio(ours, theirs *turn) float64 {
+	var v []float64
+	for i := range min(len(ours.rounds), len(theirs.rounds)) {
+		if d := theirs.rounds[i].main(&theirs.spec); d > 0 {
+			v = append(v, ours.rounds[i].main(&ours.spec)/d)
+		}
+	}
+	return median(v)
+}
+
+func (t *turn) row() Row {
+	row := Row{Spec: t.spec, PIDs: t.pids, Rounds: len(t.rounds)}
+	if t.skipped != nil {
+		row.Skipped = t.skipped.Error()
+		return row
+	}
+	all := func(f func(*measurement) float64) []float64 {
+		v := make([]float64, len(t.rounds))
+		for i := range t.rounds {
+			v[i] = f(&t.rounds[i])
+		}
+		return v
+	}
+	for i := range t.rounds {
+		row.Lost += t.rounds[i].Lost
+	}
+	switch t.spec.Pattern {
+	case throughput:
+		v := all(func(m *measurement) float64 { return m.Rate })
+		row.Msgs, row.MsgsMin, row.MsgsMax = median(v), slices.Min(v), slices.Max(v)
+		row.Bytes = row.Msgs * float64(t.spec.Size)
+	case paced:
+		row.CPU = median(all(func(m *measurement) float64 { return m.CPU }))
+	default:
+		v := all(func(m *measurement) float64 { return m.P50 })
+		row.P50, row.P50Min, row.P50Max = median(v), slices.Min(v), slices.Max(v)
+		row.P99 = median(all(func(m *measurement) float64 { return m.P99 }))
+		row.P999 = median(all(func(m *measurement) float64 { return m.P999 }))
+	}
+	return row
+}
+
+func (r *report) table(g *group, turns []*turn, rows []Row) error {
+	fmt.Fprintf(r.out, "\n%s\n", g.title)
+	w := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
+	switch g.cells[0].Pattern {
+	case throughput:
+		fmt.Fprintln(w, "  what\tmessages/s\tlowest\thighest\tbytes/s\tprocesses")
+	case paced:
+		fmt.Fprintln(w, "  what\tprocessor time\tlost\tprocesses")
+	default:
+		fmt.Fprintln(w, "  what\tp50\tp99\tp99.9\tlowest p50\thighest p50\tprocesses")
+	}
+	for i := range rows {
+		row := &rows[i]
+		fmt.Fprintf(w, "  %s\t", row.name())
+		switch {
+		case row.Skipped != "":
+			fmt.Fprintf(w, "skipped: %s", row.Skipped)
+		case row.Pattern == throughput:
+			fmt.Fprintf(w, "%s\t%s\t%s\t%sB\t%s", scaled(row.Msgs), scaled(row.MsgsMin), scaled(row.MsgsMax), scaled(row.Bytes), pidList(row.PIDs))
+		case row.Pattern == paced:
+			fmt.Fprintf(w, "%.1f ns\t%d\t%s", row.CPU, row.Lost, pidList(row.PIDs))
+		default:
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s", nanos(row.P50), nanos(row.P99), nanos(row.P999), nanos(row.P50Min), nanos(row.P50Max), pidList(row.PIDs))
+		}
+		fmt.Fprintln(w)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, goal := range g.goals {
+		r.verdict(&goal, turns, rows)
+	}
+	return nil
+}
+
+// verdict says where a goal is reached, and where we lose.
+func (r *report) verdict(g *goal, turns []*turn, rows []Row) {
+	ours := turns[g.ours]
+	got := 0.0
+	if g.absolute != 0 {
+		if len(ours.rounds) > 0 {
+			got = rows[g.ours].Msgs / g.absolute
+		}
+	} else {
+		got = ratio(ours, turns[g.theirs])
+	}
+	if got == 0 {
+		return
+	}
+	word, ok := "at most", got <= g.ratio
+	if g.least {
+		word, ok = "at least", got >= g.ratio
+	}
+	verdict := "reached"
+	if !ok {
+		verdict = "MISSED"
+		r.lost++
+	}
+	fmt.Fprintf(r.out, "  %s: %s is %.2f of %s, wanted %s %.2f\n", verdict, rows[g.ours].name(), got, g.what, word, g.ratio)
+}
+
+func (r *report) end() error {
+	if r.b.JSON {
+		return nil
+	}
+	switch r.lost {
+	case 0:
+		_, err := fmt.Fprintln(r.out, "\nEvery goal was reached.")
+		return err
+	}
+	_, err := fmt.Fprintf(r.out, "\n%d of the goals were missed on this machine, in this run.\n", r.lost)
+	return err
+}
+
+// name is what a cell is called in a table.
+func (r *Row) name() string {
+	switch r.Transport {
+	case limit:
+		return "limit (ring in Go)"
+	case limitC:
+		return "limit (ring in C)"
+	case futex:
+		return "bare futex"
+	case buffer:
+		return "buffer just written"
+	case unix:
+		return "Unix socket"
+	case pipe:
+		return "pipe"
+	}
+	s := "topic, " + r.Policy + ", " + r.Wait
+	if r.Batch > 1 {
+		s += fmt.Sprintf(", batches of %d", r.Batch)
+	}
+	if r.Read == "touch" {
+		s += fmt.Sprintf(", %s touched only", strings.TrimSpace(scaled(float64(r.Size)))+"B")
+	}
+	if r.Pattern == paced {
+		s += fmt.Sprintf(", %d subscribers", r.Subscribers)
+	}
+	return s
+}
+
+func (g *group) matches(only string) bool { return strings.Contains(g.title, only) }
+
+// scaled gives a number in three digits or so.
+func scaled(v float64) string {
+	for _, u := range []struct {
+		n float64
+		s string
+	}{{1e9, " G"}, {1e6, " M"}, {1e3, " k"}} {
+		if v >= u.n {
+			return fmt.Sprintf("%.3g%s", v/u.n, u.s)
+		}
+	}
+	return fmt.Sprintf("%.3g ", v)
+}
+
+func nanos(v float64) string {
+	switch {
+	case v >= 1e6:
+		return fmt.Sprintf("%.2f ms", v/1e6)
+	case v >= 1e4:
+		return fmt.Sprintf("%.1f us", v/1e3)
+	}
+	return fmt.Sprintf("%.0f ns", v)
+}

@@ -1,0 +1,78 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"time"
+)
+
+// streamLine is a Unix socket or a pair of pipes. Buffers are used again, and
+// there are no deadlines.
+type streamLine struct {
+	in  io.Reader
+	out io.Writer
+	s   Spec
+	buf []byte // for one message
+	big []byte // for as many as are there
+}
+
+func newStream(in io.Reader, out io.Writer, s Spec) *streamLine {
+	return &streamLine{in: in, out: out, s: s, buf: make([]byte, s.Size), big: make([]byte, max(64<<10, s.Size))}
+}
+
+func (l *streamLine) drive(ctx context.Context, n int, r *reply) error {
+	t := newLaps(n)
+	t.begin()
+	for range n {
+		if l.s.Idle > 0 {
+			time.Sleep(l.s.Idle)
+			binary.LittleEndian.PutUint64(l.buf, uint64(time.Now().UnixNano()))
+		}
+		if _, err := l.out.Write(l.buf); err != nil {
+			return err
+		}
+		if l.s.Pattern == latency {
+			if _, err := io.ReadFull(l.in, l.buf); err != nil {
+				return err
+			}
+			read(l.buf, false)
+			t.lap()
+		}
+	}
+	r.laps(t.d)
+	return nil
+}
+
+func (l *streamLine) answer(ctx context.Context, n int, r *reply) error {
+	if l.s.Pattern == throughput {
+		// Whoever reads a stream takes what is there.
+		for left := n * l.s.Size; left > 0; {
+			k, err := l.in.Read(l.big[:min(left, len(l.big))])
+			if err != nil {
+				return err
+			}
+			read(l.big[:k], l.s.Read == "touch")
+			left -= k
+		}
+		return nil
+	}
+	var d []int64
+	for range n {
+		if _, err := io.ReadFull(l.in, l.buf); err != nil {
+			return err
+		}
+		if l.s.Idle > 0 {
+			d = append(d, time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(l.buf)))
+			continue
+		}
+		read(l.buf, false)
+		if _, err := l.out.Write(l.buf); err != nil {
+			return err
+		}
+	}
+	r.laps(d)
+	return nil
+}
+
+func (l *streamLine) close() error { return nil }
