@@ -11,9 +11,9 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/memfd"
 )
 
@@ -52,7 +52,7 @@ func (b *Bench) muster(ctx context.Context, n int) (*crew, error) {
 		return nil, err
 	}
 	defer shared.Close()
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	pair, err := sys.Socketpair()
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}

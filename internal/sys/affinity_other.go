@@ -3,10 +3,9 @@
 package sys
 
 import (
-	"syscall"
 	"time"
 )
 
-func GetAffinity(tid int) ([]int, error) { return nil, syscall.ENOSYS }
-func SetAffinity(tid, cpu int) error     { return syscall.ENOSYS }
-func ThreadCPU() (time.Duration, error)  { return 0, syscall.ENOSYS }
+func GetAffinity(tid int) ([]int, error) { return nil, ErrPlatform }
+func SetAffinity(tid, cpu int) error     { return ErrPlatform }
+func ThreadCPU() (time.Duration, error)  { return 0, ErrPlatform }
