@@ -83,3 +83,16 @@ func TestMappings(t *testing.T) {
 	expect(t, out, `here "stored for me", in the file still "stored shared"`)
 	expect(t, out, `follows the file: "later"`)
 }
+
+func TestTopics(t *testing.T) {
+	if shmtest.Emulated() {
+		t.Skip("the example executes itself, which user-mode emulation cannot do")
+	}
+	expect(t, run(t, build(t, "topic/frames"), ""), `(?m)(^process \d+ saw \d+ frames and missed \d+\n){3}`)
+	expect(t, run(t, build(t, "topic/ticks"), ""), `got 200000 ticks in order, none lost, volume 200000`)
+	out := run(t, build(t, "topic/readtwice"), "")
+	sum := regexp.MustCompile(`wrote 33554432 bytes, checksum ([0-9a-f]{8})`).FindStringSubmatch(out)
+	if sum == nil || strings.Count(out, ": checksum "+sum[1]) != 4 {
+		t.Errorf("printed\n%s\nwhere four checksums are to be as the writer's", out)
+	}
+}
