@@ -1,0 +1,9 @@
+//go:build !race
+
+package mem
+
+import "sync/atomic"
+
+// StoreFull64 stores v at p, and nothing moves across that in either
+// direction: StoreRelease64 and FullFence in one locked instruction.
+func StoreFull64(p *uint64, v uint64) { atomic.StoreUint64(p, v) }
