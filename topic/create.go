@@ -34,12 +34,12 @@ func Create(name string, opts *Options) (*Publisher, error) {
 	ring, err := newRing(owner.Data, &owner.Config, &owner.Layout)
 	if err != nil {
 		owner.Close()
-		return nil, opError("create", topicdir.Address(name), err)
+		return nil, opError("create", name, err)
 	}
 	if o.HugePages {
 		if err := owner.AdviseHuge(); err != nil {
 			owner.Close()
-			return nil, opError("create", topicdir.Address(name), err)
+			return nil, opError("create", name, err)
 		}
 	}
 	p := newPublisher(ring, owner, owner.Bell, o)

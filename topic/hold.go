@@ -180,7 +180,7 @@ func (s *Subscriber) noHope() error {
 }
 
 func (s *Subscriber) fail(op string, err error) error {
-	return &shm.Error{Op: op, Kind: "topic", Name: topicdir.Address(s.peer.Name()), Err: err}
+	return opError(op, s.peer.Name(), err)
 }
 
 func now() int64 { return time.Now().UnixNano() }

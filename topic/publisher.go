@@ -327,5 +327,5 @@ func (p *Publisher) leave() {
 }
 
 func (p *Publisher) fail(op string, err error) error {
-	return &shm.Error{Op: op, Kind: "topic", Name: topicdir.Address(p.files.Name()), Err: err}
+	return opError(op, p.files.Name(), err)
 }

@@ -55,7 +55,7 @@ func stationFor(peer *topicdir.Peer, w Wait) (*station, error) {
 	g, err := newRing(peer.Data, &peer.Config, &peer.Layout)
 	if err != nil {
 		peer.Close()
-		return nil, opError("subscribe", topicdir.Address(peer.Name()), err)
+		return nil, opError("subscribe", peer.Name(), err)
 	}
 	st = newStation(g, peer, peer.Config, peer.Bell, w)
 	st.sharing, st.key = peer.Sharing, key
@@ -133,9 +133,9 @@ func (st *station) lookOut() {
 	}
 	o.looked = t
 	if err := st.peer.Named(); err != nil {
-		o.removed.Store(&shm.Error{
-			Op: "next", Kind: "topic", Name: topicdir.Address(st.peer.Name()), Err: err, Hint: "subscribe again",
-		})
+		e := opError("next", st.peer.Name(), err)
+		e.Hint = "subscribe again"
+		o.removed.Store(e)
 	} else {
 		o.removed.Store(nil)
 	}

@@ -112,13 +112,13 @@ func open(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber
 		}
 		select {
 		case <-ctx.Done():
-			return nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("%w: %w", ctx.Err(), err))
+			return nil, opError("subscribe", name, fmt.Errorf("%w: %w", ctx.Err(), err))
 		case <-time.After(pause):
 		}
 	}
 	if c := peer.Config; (o.Type != "" || o.TypeHash != [32]byte{}) && (c.TypeName != o.Type || c.TypeHash != o.TypeHash) {
 		peer.Close()
-		return nil, opError("subscribe", topicdir.Address(name), fmt.Errorf("it holds %q, asked for was %q: %w", c.TypeName, o.Type, ErrType))
+		return nil, opError("subscribe", name, fmt.Errorf("it holds %q, asked for was %q: %w", c.TypeName, o.Type, ErrType))
 	}
 	st, err := stationFor(peer, o.Wait)
 	if err != nil {

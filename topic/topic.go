@@ -32,6 +32,7 @@ import (
 
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/sys"
+	"github.com/seed-298b2b26/shm/internal/topicdir"
 )
 
 // Causes on which callers branch, beside those of package shm and io.EOF.
@@ -72,6 +73,12 @@ var (
 	ErrVersion = sys.ErrVersion
 )
 
-func opError(op, name string, err error) error {
-	return &shm.Error{Op: op, Kind: "topic", Name: name, Err: err}
+// opError is the error of an operation on a topic. One of a lower floor gives
+// its cause and its hint.
+func opError(op, name string, err error) *shm.Error {
+	e := &shm.Error{Op: op, Kind: "topic", Name: topicdir.Address(name), Err: err}
+	if inner, ok := err.(*shm.Error); ok && inner.Kind == "topic" {
+		e.Err, e.Hint = inner.Err, inner.Hint
+	}
+	return e
 }
