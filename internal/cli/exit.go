@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/seed-298b2b26/shm"
+	"github.com/seed-298b2b26/shm/topic"
 )
 
 // Exit codes. They are part of the command's interface.
@@ -40,6 +41,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, shm.ErrBusy):
 		return exitInUse
+	case errors.Is(err, topic.ErrCorrupt), errors.Is(err, topic.ErrVersion):
+		return exitCorrupt
 	case errors.Is(err, fs.ErrNotExist):
 		return exitNotFound
 	case errors.Is(err, fs.ErrPermission):
