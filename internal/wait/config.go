@@ -11,9 +11,10 @@ const (
 	// sleepers can be requeued away by anyone who can read the word, and a
 	// waker can be killed before it wakes.
 	boundDefault = 100 * time.Millisecond
-	// A wait begins with sleeps of a 64th of the bound, and doubles them: what
-	// goes wrong costs at most as long again as was waited before.
-	boundFirst = 64
+	// A wait begins with sleeps of an 8th of the bound, and doubles them: what
+	// goes wrong early costs less. They are longer than the tick of usual
+	// kernels, for a timer that ends before it costs some 200 ns more.
+	boundFirst = 8
 	// Without a bell the sleeps grow from pollFirst to Config.Poll.
 	pollFirst   = 50 * time.Microsecond
 	pollDefault = 10 * time.Millisecond

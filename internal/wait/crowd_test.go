@@ -83,14 +83,14 @@ func TestCrowd(t *testing.T) {
 // TestStress lets everything happen at once, on memory that the race detector
 // sees: waits that end well, that are cancelled, that time out.
 func TestStress(t *testing.T) {
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		limit := time.Second
 		if testing.Short() {
 			limit = 200 * time.Millisecond
 		}
 		o := heapObject(t)
 		s := o.sleeper(t, Config{Bound: 10 * time.Second})
-		old(s)
+		way(s)
 		w := o.waker(t, false)
 		var stop atomic.Bool
 		var wg sync.WaitGroup
@@ -167,11 +167,11 @@ func (o *object) headNow() *uint64 {
 // TestCancelLatency measures how long a wait goes on after its context has
 // ended.
 func TestCancelLatency(t *testing.T) {
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		for name, companions := range map[string]int{"alone": 0, "in company": 3} {
 			o := heapObject(t)
 			s := o.sleeper(t, Config{Bound: time.Hour})
-			old(s)
+			way(s)
 			all, stop := context.WithCancel(t.Context())
 			var wg sync.WaitGroup
 			for range companions {

@@ -17,11 +17,11 @@ import (
 // TestRequeued sends a sleeper to another word, which who can read the memory
 // can do. It costs at most the bound.
 func TestRequeued(t *testing.T) {
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		f := memfd(t, 1)
 		o := mapObject(t, f, 0)
 		s := o.sleeper(t, Config{Strategy: Sleep})
-		old(s)
+		way(s)
 		w := o.waker(t, false)
 		thief := mapFile(t, f, 0, sys.PROT_READ)
 		defer sys.Munmap(thief.Addr(), objectSize)
@@ -118,11 +118,11 @@ func needAddresses(t *testing.T) {
 // TestCutOff takes the memory away under a sleeper.
 func TestCutOff(t *testing.T) {
 	needAddresses(t)
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		f := memfd(t, 1)
 		o := mapObject(t, f, 0)
 		s := o.sleeper(t, Config{Bound: 2 * time.Second})
-		old(s)
+		way(s)
 		var done [3]chan error
 		for i := range done {
 			done[i] = make(chan error)

@@ -30,10 +30,9 @@ func (q *quota) several() bool {
 	return runtime.GOMAXPROCS(0) > 1 && !q.one.Load()
 }
 
-// refresh reads the quota when the last reading is old. It is called on the
-// way to sleep.
-func (q *quota) refresh() {
-	now := int64(time.Since(q.started))
+// refresh reads the quota when the last reading is old.
+func (q *quota) refresh(at time.Time) {
+	now := int64(at.Sub(q.started))
 	next := q.next.Load()
 	if now < next || !q.next.CompareAndSwap(next, now+int64(quotaAge)) {
 		return

@@ -51,14 +51,17 @@ import (
 // as s4.
 //
 // Cancelling, and Close, change a word of this process, on which the watcher
-// sleeps at the same time (futex_waitv). Before Linux 5.16 they wake the
-// first word, for all processes, until the watcher has noticed.
+// sleeps at the same time (futex_waitv). That costs a tenth more than to sleep
+// on one word. So the first sleep of a wait is on one, and so are all of them
+// before Linux 5.16: to end such a sleep, all who sleep on that word are woken,
+// in all processes, until the watcher has noticed.
 //
 // A Sleeper may be used by many goroutines at once.
 type Sleeper struct {
 	config Config
 	addr   uintptr
-	waitv  bool
+	waitv  bool // there is futex_waitv
+	long   bool // use it for the first sleep too
 	gate   mem.Gate
 	spin   spinner
 
@@ -70,6 +73,7 @@ type Sleeper struct {
 	serving  bool   // and it is a goroutine that waits for nothing itself
 	closed   bool
 	seen     uint32 // kick, as the watcher saw it last
+	deaf     bool   // its next sleep is not on kick
 	hasty    int    // times in a row that arming was followed by no sleep
 	stats    Stats
 	watching struct { // the context of the last watcher
@@ -90,7 +94,7 @@ func New(c Config) *Sleeper {
 	s := &Sleeper{config: c, addr: mem.Addr(c.Word), waitv: sys.HasFutexWaitv()}
 	s.list.prev, s.list.next = &s.list, &s.list
 	s.spin.credit = probe
-	processors.refresh()
+	processors.refresh(time.Now())
 	return s
 }
 
@@ -131,7 +135,6 @@ func (s *Sleeper) Wait(ctx context.Context, ready func() bool) error {
 			return err
 		}
 	}
-	processors.refresh()
 	return s.sleep(ctx, ready)
 }
 
@@ -197,24 +200,20 @@ func (s *Sleeper) sleep(ctx context.Context, ready func() bool) error {
 
 // rouse makes the watcher look around.
 func (s *Sleeper) rouse() {
+	s.mu.Lock()
 	kick := atomic.AddUint32(&s.kick, 1)
-	if s.waitv {
-		sys.FutexWakePrivate(&s.kick, math.MaxInt32)
-		return
+	watched, deaf := s.watched, s.deaf
+	s.mu.Unlock()
+	if !watched {
+		return // who begins now sees for himself
 	}
-	// It may be about to sleep, with the old value seen.
-	for pause := 20 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
-		s.mu.Lock()
-		noticed := !s.watched || int32(s.seen-kick) >= 0
-		s.mu.Unlock()
-		if noticed {
-			return
-		}
+	sys.FutexWakePrivate(&s.kick, math.MaxInt32)
+	for pause := 20 * time.Microsecond; deaf; pause = min(2*pause, time.Millisecond) {
+		// The watcher may be about to sleep, with the old value seen.
 		sys.FutexWake(s.addr, math.MaxInt32)
 		time.Sleep(pause)
+		s.mu.Lock()
+		deaf = s.watched && int32(s.seen-kick) < 0
+		s.mu.Unlock()
 	}
 }
-
-// Stir lets every condition be looked at again, soon after it is called:
-// for conditions that this process itself has made true, without a Waker.
-func (s *Sleeper) Stir() { s.rouse() }

@@ -9,9 +9,11 @@ import (
 	"time"
 )
 
-// waitv runs a test with futex_waitv and as on kernels that do not have it.
-func waitv(t *testing.T, test func(t *testing.T, old func(*Sleeper))) {
-	t.Run("futex_waitv", func(t *testing.T) { test(t, func(*Sleeper) {}) })
+// waitv runs a test with every way to sleep: as it is, with futex_waitv from
+// the first sleep on, and as on kernels that do not have it.
+func waitv(t *testing.T, test func(t *testing.T, way func(*Sleeper))) {
+	t.Run("both", func(t *testing.T) { test(t, func(*Sleeper) {}) })
+	t.Run("futex_waitv", func(t *testing.T) { test(t, func(s *Sleeper) { s.long = true }) })
 	t.Run("futex", func(t *testing.T) { test(t, func(s *Sleeper) { s.waitv = false }) })
 }
 
@@ -34,11 +36,11 @@ func TestWaitReady(t *testing.T) {
 }
 
 func TestWaitWoken(t *testing.T) {
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		for _, strategy := range []Strategy{Adaptive, Sleep, Spin} {
 			o := mapObject(t, memfd(t, 1), 0)
 			s := o.sleeper(t, Config{Strategy: strategy, Bound: time.Hour})
-			old(s)
+			way(s)
 			w := o.waker(t, false)
 			for i := uint64(1); i <= 20; i++ {
 				done := make(chan error)
@@ -56,10 +58,10 @@ func TestWaitWoken(t *testing.T) {
 }
 
 func TestWaitCancelled(t *testing.T) {
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		o := mapObject(t, memfd(t, 1), 0)
 		s := o.sleeper(t, Config{Bound: time.Hour})
-		old(s)
+		way(s)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 5 {
@@ -88,10 +90,10 @@ func TestWaitCancelled(t *testing.T) {
 
 // TestWaitHandOver lets the one who sleeps for the others leave first.
 func TestWaitHandOver(t *testing.T) {
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		o := mapObject(t, memfd(t, 1), 0)
 		s := o.sleeper(t, Config{Bound: time.Hour})
-		old(s)
+		way(s)
 		w := o.waker(t, false)
 		ctx, cancel := context.WithCancel(t.Context())
 		first, second := make(chan error), make(chan error)
@@ -113,11 +115,11 @@ func TestWaitHandOver(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	waitv(t, func(t *testing.T, old func(*Sleeper)) {
+	waitv(t, func(t *testing.T, way func(*Sleeper)) {
 		for _, strategy := range []Strategy{Adaptive, Spin} {
 			o := mapObject(t, memfd(t, 1), 0)
 			s := o.sleeper(t, Config{Bound: time.Hour, Strategy: strategy})
-			old(s)
+			way(s)
 			var wg sync.WaitGroup
 			for range 5 {
 				wg.Go(func() {

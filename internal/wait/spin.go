@@ -91,6 +91,7 @@ func (p *spinner) spin(ready func() bool) bool {
 		}
 	}
 	p.misses.Add(1)
+	processors.refresh(begun) // there is time before the sleep
 	if p.credit--; p.credit == 0 {
 		p.rest = min(max(2*p.rest, restFirst), restMost)
 		p.skip = p.rest

@@ -44,11 +44,13 @@ func (s *Sleeper) watch(ctx context.Context, ready func() bool, hold bool) error
 			s.handOver()
 		}
 	}()
-	t := s.newTour(ctx, ready)
+	t := tour{s: s, ctx: ctx, ready: ready, long: s.long}
+	if ctx != nil {
+		t.deadline, _ = ctx.Deadline()
+	}
 	over := false
 	if hold {
-		t.hold()
-		over = t.pass(false)
+		over = t.hold()
 	}
 	for !over && !t.pass(true) {
 		t.sleep()
@@ -73,17 +75,12 @@ type tour struct {
 	word     uint32 // as loaded before arming
 	kick     uint32
 	sure     bool  // the waker knows
+	long     bool  // it has waited for a while
+	slept    bool  // since the last count
+	woken    error // how that sleep ended
 	timedOut bool  // the sleep before was as long as it may be
 	fail     error // what ends the watch and every wait
 	err      error // what our own wait ends with
-}
-
-func (s *Sleeper) newTour(ctx context.Context, ready func() bool) *tour {
-	t := &tour{s: s, ctx: ctx, ready: ready}
-	if ctx != nil {
-		t.deadline, _ = ctx.Deadline()
-	}
-	return t
 }
 
 // pass looks for everybody, after arming or without. It reports whether the
@@ -100,7 +97,8 @@ func (t *tour) pass(arm bool) (over bool) {
 	// First of all: what is kicked after this makes the next sleep end at
 	// once.
 	t.kick = atomic.LoadUint32(&s.kick)
-	s.seen = t.kick
+	s.seen, s.deaf = t.kick, !t.long || !s.waitv
+	t.count()
 	own, found := false, false
 	if t.fail == nil {
 		own, found, t.fail = t.lookAround()
@@ -173,6 +171,24 @@ func (t *tour) lookAround() (own, found bool, err error) {
 	return own, found || own, err
 }
 
+// count counts the sleep before. The lock is held.
+func (t *tour) count() {
+	s := t.s
+	if !t.slept {
+		return
+	}
+	t.slept = false
+	s.stats.Sleeps++
+	switch t.woken {
+	case syscall.EAGAIN:
+		s.hasty++
+		return
+	case syscall.ETIMEDOUT:
+		s.stats.Timeouts++
+	}
+	s.hasty = 0
+}
+
 // judge counts what a timeout was. The lock is held.
 func (t *tour) judge(found bool) {
 	t.timedOut = false
@@ -195,26 +211,18 @@ func (t *tour) sleep() {
 	left := t.left()
 	limit = max(min(limit, left), 0)
 	var err error
-	if s.waitv {
+	switch {
+	case t.long && s.waitv:
 		err = sys.FutexWaitv(s.addr, t.word, &s.kick, t.kick, limit)
-	} else if atomic.LoadUint32(&s.kick) == t.kick {
+	case atomic.LoadUint32(&s.kick) == t.kick:
 		err = sys.FutexWait(s.addr, t.word, limit)
 	}
-	s.mu.Lock()
-	s.stats.Sleeps++
-	if err == syscall.ETIMEDOUT {
-		s.stats.Timeouts++
-	}
-	if err == syscall.EAGAIN {
-		s.hasty++
-	} else {
-		s.hasty = 0
-	}
-	s.mu.Unlock()
+	t.slept, t.woken = true, err
 	switch err {
 	case nil, syscall.EAGAIN, syscall.EINTR:
 	case syscall.ETIMEDOUT:
 		t.timedOut = limit < left
+		t.long = true
 		t.pace *= 2
 		if t.sure {
 			t.pace = min(t.pace, s.config.Bound)
@@ -239,13 +247,14 @@ func (t *tour) left() time.Duration {
 // hold waits a moment without raising the flag. A sleeper that always finds
 // work just after it raised the flag costs the waker a system call each time,
 // and looks to it like somebody who scribbles on the flag.
-func (t *tour) hold() {
+func (t *tour) hold() (over bool) {
 	s := t.s
 	s.mu.Lock()
 	s.hasty = 0
 	s.mu.Unlock()
 	runtime.Gosched()
-	_, t.fail = s.look(func() bool {
+	ok := false
+	ok, t.fail = s.look(func() bool {
 		for range holdLooks {
 			if t.ready() {
 				return true
@@ -254,4 +263,5 @@ func (t *tour) hold() {
 		}
 		return false
 	})
+	return (ok || t.fail != nil) && t.pass(false)
 }
