@@ -210,7 +210,8 @@ func (p *Publisher) Close() error {
 func (p *Publisher) Remove() error {
 	fenced := false
 	if !p.closed {
-		fenced = mem.LoadAcquire64(p.ring.epoch) != p.epoch
+		epoch, ok := mem.TryLoad(p.ring.epoch)
+		fenced = ok && epoch != p.epoch
 	}
 	if p.closed || fenced {
 		if err := p.Close(); err != nil {
@@ -237,15 +238,20 @@ func (p *Publisher) finish(op string, do func() error) error {
 		}
 	}
 	p.closed = true
-	if mem.LoadAcquire64(p.ring.epoch) == p.epoch {
-		if p.last > p.shown {
-			p.show()
+	// The memory may have been cut short; that must not keep it from being
+	// given back.
+	p.ring.region.Guard(func() error {
+		if mem.LoadAcquire64(p.ring.epoch) == p.epoch {
+			if p.last > p.shown {
+				p.show()
+			}
+			mem.StoreRelease64(p.ring.end, 1+p.last)
+			p.ring.counters.wakes = p.wakes + p.bell.rings()
+			p.bell.wakeAll(p.ring)
 		}
-		mem.StoreRelease64(p.ring.end, 1+p.last)
-		p.ring.counters.wakes = p.wakes + p.bell.rings()
-		p.bell.wakeAll(p.ring)
-	}
-	p.final = p.stats()
+		p.final = p.stats()
+		return nil
+	})
 	p.leave()
 	p.stopIdle()
 	return do()
