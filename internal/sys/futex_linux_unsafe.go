@@ -130,3 +130,6 @@ func Membarrier(cmd int) (int, error) {
 	}
 	return int(r), nil
 }
+
+// Yield is sched_yield(2): other threads that are ready run first.
+func Yield() { unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

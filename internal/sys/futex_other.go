@@ -9,5 +9,6 @@ func FutexWake(uintptr, int) (int, error)            { return 0, ErrPlatform }
 func FutexWakePrivate(*uint32, int) (int, error)     { return 0, ErrPlatform }
 func HasFutexWaitv() bool                            { return false }
 func Membarrier(int) (int, error)                    { return 0, ErrPlatform }
+func Yield()                                         {}
 
 func FutexWaitv(uintptr, uint32, *uint32, uint32, time.Duration) error { return ErrPlatform }

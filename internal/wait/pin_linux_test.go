@@ -10,19 +10,25 @@ import (
 // pin binds every thread of this process to one processor, which the Go
 // runtime does not notice.
 func pin(cpu int) error {
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
 	var set unix.CPUSet
 	set.Set(cpu)
-	for _, task := range tasks {
-		tid, err := strconv.Atoi(task.Name())
+	bound := make(map[string]bool)
+	for fresh := true; fresh; { // a thread may have started one meanwhile
+		fresh = false
+		tasks, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
-			return err
+		for _, task := range tasks {
+			tid, err := strconv.Atoi(task.Name())
+			if err != nil {
+				return err
+			}
+			if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
+				return err
+			}
+			fresh = fresh || !bound[task.Name()]
+			bound[task.Name()] = true
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
+	"github.com/seed-298b2b26/shm/internal/sys"
 )
 
 // Strategy says what comes before the sleep.
@@ -30,6 +31,16 @@ const (
 	// of two.
 	spinCheck = 64
 	spinYield = 256
+	// spinMeasure is after how many looks their time is taken.
+	spinMeasure = 10
+	// lendYield is after how many looks without end the processor is offered
+	// to other processes, some 50 us: the peer may need this very one.
+	lendYield = 16 * spinYield
+
+	// A spin that took longer than its looks, by switchLeast, was interrupted:
+	// the peer runs on the same processor, and would have run sooner if we had
+	// gone to sleep.
+	switchLeast = 500 * time.Nanosecond
 
 	// creditMost is how many failures in a row it takes to unlearn.
 	creditMost = 8
@@ -48,10 +59,11 @@ const (
 type spinner struct {
 	busy atomic.Bool // one goroutine spins and learns at a time
 
-	credit  int // spin while it is positive
-	skip    int // waits until the next try
-	rest    int // what skip is set to next
-	typical int // looks that successful spins took, smoothed
+	credit  int           // spin while it is positive
+	skip    int           // waits until the next try
+	rest    int           // what skip is set to next
+	typical int           // looks that successful spins took, smoothed
+	look    time.Duration // what a look takes
 
 	hits, misses atomic.Uint64
 }
@@ -75,28 +87,57 @@ func (p *spinner) spin(ready func() bool) bool {
 	}
 	begun := time.Now()
 	for n := 1; ; n++ {
+		if n == spinMeasure {
+			p.timeLook(time.Since(begun) / spinMeasure)
+		}
 		if ready() {
-			p.credit = min(p.credit+1, creditMost)
-			p.rest = 0
-			p.typical += (n-p.typical)/8 + 1
-			p.hits.Add(1)
+			p.hit(n, begun)
 			return true
 		}
 		mem.Pause()
-		if n%spinCheck == 0 && (n >= limit || time.Since(begun) > spinMost) {
-			break
+		if n%spinCheck == 0 {
+			if n >= limit || time.Since(begun) > spinMost {
+				break
+			}
 		}
 		if n%spinYield == 0 {
 			runtime.Gosched()
 		}
 	}
-	p.misses.Add(1)
 	processors.refresh(begun) // there is time before the sleep
+	p.miss()
+	return false
+}
+
+// hit learns from a spin that saw what it waited for after n looks.
+func (p *spinner) hit(n int, begun time.Time) {
+	if p.look > 0 && p.credit < creditMost && time.Since(begun) > time.Duration(n)*p.look*3/2+switchLeast {
+		p.miss() // it was not we who looked, but the peer in our place
+		return
+	}
+	p.hits.Add(1)
+	p.credit = min(p.credit+1, creditMost)
+	p.rest /= 2
+	p.typical += (n-p.typical)/8 + 1
+}
+
+// timeLook takes a measure of what a look takes. An interruption only makes it
+// longer, so less is believed at once and more by and by.
+func (p *spinner) timeLook(took time.Duration) {
+	if took < p.look || p.look == 0 {
+		p.look = max(took, 1)
+	} else {
+		p.look += (took - p.look) / 32
+	}
+}
+
+// miss learns from a spin for nothing.
+func (p *spinner) miss() {
+	p.misses.Add(1)
 	if p.credit--; p.credit == 0 {
 		p.rest = min(max(2*p.rest, restFirst), restMost)
 		p.skip = p.rest
 	}
-	return false
 }
 
 // forever looks until ready or stop says yes, and reports whether it was
@@ -112,6 +153,9 @@ func forever(ready, stop func() bool) bool {
 				return false
 			}
 			runtime.Gosched()
+			if n%lendYield == 0 {
+				sys.Yield()
+			}
 		}
 	}
 }

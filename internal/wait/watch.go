@@ -18,7 +18,7 @@ import (
 // serve watches for others.
 func (s *Sleeper) serve() {
 	defer s.gate.Leave()
-	s.watch(nil, nil, false)
+	s.watch(context.Background(), nil, false)
 }
 
 // handOver ends a watch. The lock is held.
@@ -45,9 +45,7 @@ func (s *Sleeper) watch(ctx context.Context, ready func() bool, hold bool) error
 		}
 	}()
 	t := tour{s: s, ctx: ctx, ready: ready, long: s.long}
-	if ctx != nil {
-		t.deadline, _ = ctx.Deadline()
-	}
+	t.deadline, _ = ctx.Deadline()
 	over := false
 	if hold {
 		over = t.hold()
@@ -66,8 +64,8 @@ var errPanicked = errors.New("wait: the condition of another goroutine that wait
 // round.
 type tour struct {
 	s     *Sleeper
-	ctx   context.Context // nil for one that serves others
-	ready func() bool     // nil too
+	ctx   context.Context
+	ready func() bool // nil for one that serves others
 
 	deadline time.Time // of the context, or zero
 	pace     time.Duration
@@ -116,7 +114,7 @@ func (t *tour) pass(arm bool) (over bool) {
 		if arm && t.sure {
 			s.hasty++
 		}
-	case t.ctx == nil:
+	case t.ready == nil:
 		if s.list.next != &s.list {
 			return false
 		}
@@ -207,7 +205,10 @@ func (t *tour) judge(found bool) {
 // sleep sleeps once.
 func (t *tour) sleep() {
 	s := t.s
-	limit := t.pace - rand.N(t.pace/8+1) // so that many do not stay in step
+	limit := t.pace
+	if t.long {
+		limit -= rand.N(t.pace/8 + 1) // so that many do not stay in step
+	}
 	left := t.left()
 	limit = max(min(limit, left), 0)
 	var err error

@@ -32,6 +32,8 @@ type side struct {
 	mine, theirs *object
 	waker        *Waker
 	sleeper      *Sleeper
+	next         uint64 // what is awaited
+	ready        func() bool
 }
 
 func newSide(t testing.TB, g game, f *os.File, mine int) *side {
@@ -43,6 +45,7 @@ func newSide(t testing.TB, g game, f *os.File, mine int) *side {
 	p.theirs = at(1-mine, sys.PROT_READ|sys.PROT_WRITE)
 	p.waker = p.mine.waker(t, g.Free)
 	p.sleeper = p.theirs.sleeper(t, Config{Strategy: g.Strategy, Bound: g.Bound})
+	p.ready = func() bool { return mem.LoadAcquire64(p.theirs.head) >= p.next }
 	return p
 }
 
@@ -54,8 +57,10 @@ func (p *side) think() {
 	}
 }
 
+// await waits for a number, for one goroutine.
 func (p *side) await(n uint64) error {
-	return p.sleeper.Wait(context.Background(), p.theirs.past(n))
+	p.next = n
+	return p.sleeper.Wait(context.Background(), p.ready)
 }
 
 // serve plays all rounds.
@@ -96,6 +101,19 @@ func (t childT) Fatal(args ...any) { t.c.Fatal(args...) }
 func (t childT) Skip(args ...any)  { t.c.Fatal(args...) }
 
 func init() {
+	shmtest.Handle("server", func(c *shmtest.Child) {
+		var g game
+		c.Check(json.Unmarshal([]byte(os.Args[1]), &g))
+		n, err := strconv.Atoi(os.Args[2])
+		c.Check(err)
+		c.Check(pin(n))
+		p := newSide(childT{c: c}, g, c.File(0), 0)
+		c.Send("ready")
+		c.Check(p.serve())
+		st, err := json.Marshal(p.sleeper.Stats())
+		c.Check(err)
+		c.Send("%s", st)
+	})
 	shmtest.Handle("returner", func(c *shmtest.Child) {
 		var g game
 		c.Check(json.Unmarshal([]byte(os.Args[1]), &g))
@@ -112,7 +130,7 @@ func init() {
 				for n < g.Rounds {
 					// Each wants another number, so that some stay.
 					n = min(n+1+rand.Uint64N(4), g.Rounds)
-					if err := p.await(n); err != nil {
+					if err := p.sleeper.Wait(context.Background(), p.theirs.past(n)); err != nil {
 						watched <- err
 						return
 					}
@@ -191,5 +209,41 @@ func TestHandOver(t *testing.T) {
 			}
 			t.Logf("%+v, %+v; %d rings, %d for nobody, %d skipped", a, b, p.waker.Rings, p.waker.Empty, p.waker.Skipped)
 		})
+	}
+}
+
+// TestSameProcessor lets two processes play that are bound to one processor
+// and do not know it. To spin cannot pay there, and they find that out.
+func TestSameProcessor(t *testing.T) {
+	cpus, err := allowed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := game{Strategy: Adaptive, Rounds: 20_000}
+	text, err := json.Marshal(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := memfd(t, 2)
+	var children []*shmtest.Process
+	for _, name := range []string{"server", "returner"} {
+		children = append(children, shmtest.Command{
+			Handler: name, Args: []string{string(text), strconv.Itoa(cpus[0])}, ExtraFiles: []*os.File{f},
+			Env: []string{"GOMAXPROCS=2"},
+		}.Start(t))
+	}
+	for _, c := range children {
+		c.Expect("ready")
+	}
+	for _, c := range children {
+		var st Stats
+		if err := json.Unmarshal([]byte(c.Recv()), &st); err != nil {
+			t.Fatal(err)
+		}
+		c.Wait()
+		t.Logf("%+v", st)
+		if st.SpinMisses > g.Rounds/20 {
+			t.Errorf("%d vain spins in %d rounds", st.SpinMisses, g.Rounds)
+		}
 	}
 }
