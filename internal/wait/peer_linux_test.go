@@ -242,7 +242,7 @@ func TestSameProcessor(t *testing.T) {
 		}
 		c.Wait()
 		t.Logf("%+v", st)
-		if st.SpinMisses > g.Rounds/20 {
+		if st.SpinMisses > g.Rounds/20 && !shmtest.Emulated() { // where looks take any time
 			t.Errorf("%d vain spins in %d rounds", st.SpinMisses, g.Rounds)
 		}
 	}

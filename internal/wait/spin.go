@@ -86,22 +86,24 @@ func (p *spinner) spin(ready func() bool) bool {
 		limit = max(spinCheck, 16*p.typical)
 	}
 	begun := time.Now()
+	mark := begun
 	for n := 1; ; n++ {
 		if n == spinMeasure {
 			p.timeLook(time.Since(begun) / spinMeasure)
 		}
 		if ready() {
-			p.hit(n, begun)
+			p.hit(n, mark)
 			return true
 		}
 		mem.Pause()
 		if n%spinCheck == 0 {
-			if n >= limit || time.Since(begun) > spinMost {
+			if n%spinYield == 0 {
+				runtime.Gosched()
+			}
+			mark = time.Now()
+			if n >= limit || mark.Sub(begun) > spinMost {
 				break
 			}
-		}
-		if n%spinYield == 0 {
-			runtime.Gosched()
 		}
 	}
 	processors.refresh(begun) // there is time before the sleep
@@ -109,9 +111,11 @@ func (p *spinner) spin(ready func() bool) bool {
 	return false
 }
 
-// hit learns from a spin that saw what it waited for after n looks.
-func (p *spinner) hit(n int, begun time.Time) {
-	if p.look > 0 && p.credit < creditMost && time.Since(begun) > time.Duration(n)*p.look*3/2+switchLeast {
+// hit learns from a spin that saw what it waited for after n looks. mark is
+// when the first of the last n modulo spinCheck of them began.
+func (p *spinner) hit(n int, mark time.Time) {
+	looks := time.Duration(n % spinCheck)
+	if p.look > 0 && p.credit < creditMost && time.Since(mark) > looks*p.look*3/2+switchLeast {
 		p.miss() // it was not we who looked, but the peer in our place
 		return
 	}
