@@ -28,6 +28,7 @@ func (s *scan) listFiles() {
 		o := s.add(fileObject(&st))
 		o.Address, o.Names = posix.Address(st.Name), []string{st.Name}
 		file := s.opts.Dir + st.Name
+		s.topic(o, &st)
 		o.Created, _ = sys.Birth(file, false)
 		o.ACL = st.Regular() && sys.HasACL(file)
 		s.files[key] = o
@@ -55,7 +56,7 @@ func fileObject(st *posix.Status) *Object {
 // the list: unlinked, of another mount, or made a moment ago. It gives nil
 // for what does not belong here.
 func (s *scan) unlisted(st *sys.Stat, link, via string) *Object {
-	if !st.Regular() || !s.opts.wants(KindPOSIX) && !s.opts.wants(KindSemaphore) {
+	if !st.Regular() || !s.opts.wants(KindPOSIX) && !s.opts.wants(KindSemaphore) && !s.opts.wants(KindTopic) {
 		return nil
 	}
 	foreign := st.Dev != s.mount.dev || !s.mount.ok
@@ -84,6 +85,9 @@ func (s *scan) unlisted(st *sys.Stat, link, via string) *Object {
 		Access: st.Access, Modify: st.Modify, Change: st.Change,
 	})
 	o.Removed, o.Foreign = removed, foreign
+	if removed && ofRemovedTopic(dir) {
+		o.Kind, o.Name = KindTopic, path.Base(dir)+"/"+name
+	}
 	if !removed && !foreign {
 		o.Address, o.Names = posix.Address(o.Name), []string{o.Name}
 	} else {

@@ -28,7 +28,7 @@ func Find(ctx context.Context, address string, opts *Options) (*Object, error) {
 	case shm.Memfd:
 		o.Kinds = []Kind{KindMemfd}
 	default:
-		o.Kinds = []Kind{KindPOSIX, KindSemaphore, KindOther}
+		o.Kinds = []Kind{KindPOSIX, KindSemaphore, KindTopic, KindOther}
 	}
 	snap, err := Scan(ctx, &o)
 	if err != nil {

@@ -11,7 +11,8 @@
 //
 //   - Looking changes nothing. No object is attached, mapped or written, no
 //     name is opened; only memfds are opened, for reading, for the moment that
-//     it takes to ask for their seals. (Options.Semaphores opens semaphores.)
+//     it takes to ask for their seals, and directories of topics to list them.
+//     (Options.Semaphores opens semaphores.)
 //   - Identity is the kernel's, never a path: System V segments are joined with
 //     the processes that have them attached by identifier within one IPC
 //     namespace, files by device and inode. An object with two names, a memfd
@@ -105,7 +106,7 @@ func (o *Options) wants(k Kind) bool {
 }
 
 func (o *Options) wantsFiles() bool {
-	return o.wants(KindPOSIX) || o.wants(KindSemaphore) || o.wants(KindOther)
+	return o.wants(KindPOSIX) || o.wants(KindSemaphore) || o.wants(KindTopic) || o.wants(KindOther)
 }
 
 // wantsDescriptors reports whether objects are wanted that processes can have

@@ -98,7 +98,7 @@ func newRoot(env *Env) *cobra.Command {
 		Use:   "shm",
 		Short: "Share memory between processes, and see what is shared",
 		Long: `shm shares memory between the processes of one Linux machine: System V
-segments, POSIX objects and memfds, each named by an address:
+segments, POSIX objects, memfds and topics, each named by an address:
 
   posix:/name            a POSIX object; /name and name mean this too
   sysv:0x1234            a System V segment by its key
@@ -106,8 +106,9 @@ segments, POSIX objects and memfds, each named by an address:
   sysv:ftok=./file,65    by the key that ftok makes of a file
   sysv:private           a new segment without a key
   memfd:PID/FD           a descriptor of a process
+  topic:NAME             a topic, see shm topic
 
-SHM_DIR names another directory than /dev/shm for POSIX objects.`,
+SHM_DIR names another directory than /dev/shm for POSIX objects and topics.`,
 		Example: `  shm write /greeting 'hello'      in one terminal
   shm read /greeting               in another
   shm ls

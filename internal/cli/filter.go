@@ -31,7 +31,7 @@ type filter struct {
 	found []bool // by pattern: something matched
 }
 
-var kindNames = []string{"sysv", "posix", "semaphore", "memfd", "anonymous", "other"}
+var kindNames = []string{"sysv", "posix", "semaphore", "memfd", "topic", "anonymous", "other"}
 
 func (fl *filter) flags(cmd *cobra.Command) {
 	f := cmd.Flags()

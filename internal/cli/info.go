@@ -30,10 +30,17 @@ Without an address: what shared memory takes on this machine, and its limits.`,
   shm info sysv:ftok=./shmfile,65
   shm info`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeAddress(env, 1),
+		ValidArgsFunction: orTopic(env, completeAddress(env, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return runLimits(env, asJSON)
+			}
+			if strings.HasPrefix(args[0], topicScheme) {
+				name, err := topicName(args[0])
+				if err != nil {
+					return err
+				}
+				return runTopicInfo(cmd.Context(), env, name, rateInterval, asJSON)
 			}
 			o, err := find(cmd.Context(), env, args[0])
 			if err != nil {
@@ -163,6 +170,8 @@ func kindText(o *inspect.Object) string {
 		s = "memfd"
 	case inspect.KindAnonymous:
 		s = "shared anonymous memory"
+	case inspect.KindTopic:
+		s = "topic"
 	default:
 		s = "no shared memory: " + fileType(o)
 	}

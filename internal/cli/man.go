@@ -41,6 +41,9 @@ func manual(root *cobra.Command) string {
 		if !c.Hidden && c.Name() != "help" {
 			p.verb(c)
 		}
+		for _, sub := range c.Commands() {
+			p.verb(sub)
+		}
 	}
 	p.section("JSON")
 	p.text(manJSON)
@@ -49,7 +52,7 @@ func manual(root *cobra.Command) string {
 		p.item(s[0], s[1])
 	}
 	p.section("ENVIRONMENT")
-	p.item("SHM_DIR", "The directory of POSIX objects, /dev/shm unless set.")
+	p.item("SHM_DIR", "The directory of POSIX objects and topics, /dev/shm unless set.")
 	p.section("EXAMPLES")
 	p.verbatim(root.Example)
 	p.section("SEE ALSO")
@@ -67,7 +70,19 @@ missing from holders, and reasons say why.
 ls writes one document with objects, time, and partial and reasons for the
 whole. watch writes one line an event: an object with event (added, changed or
 removed), time and changed. rm writes one line an address, with removed, error
-and code.`
+and code.
+
+topic ls writes one document with time and topics, topic info one topic: kind,
+address, name, path, state (live, ended, dead, closed or damaged), publisher (pid,
+command, alive, uid, owner and since), rate and bytes_per_s, policy, patience_ns,
+slots, slot_size, max_subscribers, max_held, sharing, size, used, mode, uid,
+owner, created, head, epoch, the counters published, bytes, holes, demoted,
+evicted, wakes and waits, and subscribers (each with pid, command, alive, uid,
+owner, since, state, admitted, from, cursor, lag, lost, taken, copied, held and
+sleeps). topic sub writes one line a sample, with number, seq, time, user, flags,
+missed, data and encoding; topic hz one line an interval, with time, rate,
+bytes_per_s, samples, gaps, missed, and of the times between samples period_ns,
+jitter_p50_ns, jitter_p90_ns, jitter_p99_ns and jitter_max_ns.`
 
 var exitStatuses = [][2]string{
 	{"0", "Done. Also when the reader of standard output closes it early."},
@@ -116,7 +131,12 @@ func (p *page) item(head, body string) {
 }
 
 func (p *page) verb(c *cobra.Command) {
-	p.macro(".SS shm " + roff(c.Use))
+	noun := strings.TrimSuffix(c.CommandPath(), c.Name())
+	if c.HasSubCommands() {
+		p.macro(".SS " + roff(noun+c.Use+" verb"))
+	} else {
+		p.macro(".SS " + roff(noun+c.Use))
+	}
 	p.text(c.Long)
 	if c.Long == "" {
 		p.text(c.Short + ".")

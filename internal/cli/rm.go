@@ -125,7 +125,7 @@ func removalKinds(addresses []string) []inspect.Kind {
 		case a.Kind == shm.SysV:
 			kinds = append(kinds, inspect.KindSysV)
 		case a.Kind == shm.POSIX:
-			kinds = append(kinds, inspect.KindPOSIX, inspect.KindSemaphore, inspect.KindOther)
+			kinds = append(kinds, inspect.KindPOSIX, inspect.KindSemaphore, inspect.KindTopic, inspect.KindOther)
 		}
 	}
 	return kinds
@@ -145,6 +145,9 @@ func (r *removal) one(o *inspect.Object, address string) error {
 	}
 	if o.Removed {
 		return fail(fmt.Errorf("it was removed before, and goes when %s let go: %w", who(o), fs.ErrNotExist), "nothing is left to be done: it has no key any more")
+	}
+	if o.Kind == inspect.KindTopic {
+		return fail(fmt.Errorf("it is a topic: %w", syscall.EISDIR), "shm topic rm removes it")
 	}
 	if used, _ := o.InUse(); used && !r.force {
 		return fail(fmt.Errorf("%w: %s", shm.ErrBusy, uses(o)), "--force removes it"+kept)

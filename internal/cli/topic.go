@@ -34,6 +34,7 @@ not begin with a dot; topic:NAME means the same.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(
 		newTopicPub(env),
 		newTopicSub(env),
@@ -96,6 +97,16 @@ func topicCompletions(env *Env, begun string) []cobra.Completion {
 		}
 	}
 	return all
+}
+
+// orTopic completes topics where topic: was begun, else as other does.
+func orTopic(env *Env, other cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 0 && strings.HasPrefix(begun, topicScheme) {
+			return topicCompletions(env, begun), cobra.ShellCompDirectiveNoFileComp
+		}
+		return other(cmd, args, begun)
+	}
 }
 
 // topicNote is what a shell shows beside a completion.

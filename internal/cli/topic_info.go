@@ -85,7 +85,9 @@ func describeTopic(env *Env, v *topicView, now time.Time) error {
 	line("state", "%s", stateText(v))
 	publisherLine(v, &u, now, line)
 	line("owner", "%s (%d), group %s (%d), mode %04o", u.name(v.UID), v.UID, u.group(v.GID), v.GID, v.Mode)
-	line("used", "%s", bothSizes(v.Size))
+	if v.Size > 0 || v.err == nil {
+		line("used", "%s", bothSizes(v.Size))
+	}
 	if v.err == nil {
 		configLines(v, now, line)
 		counterLines(v, line)

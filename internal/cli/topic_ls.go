@@ -127,9 +127,12 @@ func topicTable(views []*topicView) *table {
 	}}
 	var u users
 	for _, v := range views {
-		row := []string{procfs.Printable(v.Name), topicState(v.Info, v.err), "-", "-", "-", "-", "-", "-", humanSize(v.Size), procfs.Printable(u.name(v.UID))}
+		row := []string{procfs.Printable(v.Name), topicState(v.Info, v.err), "-", "-", "-", "-", "-", "-", "-", procfs.Printable(u.name(v.UID))}
 		if v.Publisher != nil {
 			row[2] = processCell(v.Publisher)
+		}
+		if v.Size > 0 {
+			row[8] = humanSize(v.Size)
 		}
 		if v.err == nil {
 			if v.over > 0 {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/bits"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,8 +100,9 @@ func (m *making) options(env *Env, like *topic.Options) (*topic.Options, error) 
 		if m.slots < 1 || m.slots > topicdir.MaxSlots {
 			return nil, usage(m.cmd, fmt.Errorf("--slots %d: a topic has 2 to %d", m.slots, topicdir.MaxSlots))
 		}
-		o.Slots = max(1<<bits.Len(uint(m.slots-1)), int(topicdir.LeastSlots(o.Subscribers, o.Held)))
+		o.Slots = 1 << bits.Len(uint(m.slots-1))
 	}
+	o.Slots = max(o.Slots, int(topicdir.LeastSlots(o.Subscribers, o.Held)))
 	if m.subscribers < 0 || m.subscribers > o.Subscribers {
 		return nil, usage(m.cmd, fmt.Errorf("--subscribers %d: at most %d can subscribe, see --max-subscribers", m.subscribers, o.Subscribers))
 	}
@@ -206,28 +206,33 @@ func (p *publishing) pause(ctx context.Context, until time.Time) error {
 	}
 }
 
-// notes tells a person what a publisher has to say: that somebody loses the
-// promise that nothing is lost. Who is merely lapped is told by itself.
+// notes tells a person what a publisher has to say: that somebody lost the
+// right to be waited for, or died. Who is merely lapped is told by itself.
 type notes struct{ env *Env }
 
-func (n *notes) Enabled(context.Context, slog.Level) bool { return true }
-func (n *notes) WithAttrs([]slog.Attr) slog.Handler       { return n }
-func (n *notes) WithGroup(string) slog.Handler            { return n }
+func (n *notes) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+func (n *notes) WithAttrs([]slog.Attr) slog.Handler           { return n }
+func (n *notes) WithGroup(string) slog.Handler                { return n }
 
 func (n *notes) Handle(_ context.Context, r slog.Record) error {
-	var parts []string
+	attrs := map[string]string{}
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key != "topic" {
-			parts = append(parts, a.Key+" "+a.Value.String())
-		}
+		attrs[a.Key] = a.Value.String()
 		return true
 	})
-	if slices.ContainsFunc(parts, func(s string) bool { return quietNotes[s] }) {
-		return nil
+	text := topicdir.Address(attrs["topic"]) + ": " + r.Message
+	if pid := attrs["pid"]; pid != "" {
+		text += ", process " + pid
 	}
-	n.env.noteln("%s: %s", r.Message, strings.Join(parts, ", "))
+	for _, why := range []string{attrs["why"], attrs["error"]} {
+		switch why {
+		case "":
+		case "lapped":
+			return nil
+		default:
+			text += ": " + why
+		}
+	}
+	n.env.noteln("%s", text)
 	return nil
 }
-
-// quietNotes happen in the ordinary life of a topic.
-var quietNotes = map[string]bool{"why lapped": true, "why left": true, "why dead": true}

@@ -188,24 +188,16 @@ func (r *receiver) wait(ctx context.Context) (topic.Sample, error) {
 		}
 		r.loss.tell()
 		r.admission()
-		if err := r.lookAround(); err != nil {
-			// What was published before is there still, and perhaps the end.
-			if m, last := r.TryNext(); !errors.Is(last, topic.ErrEmpty) {
-				return m, last
-			}
-			return m, err
-		}
+		r.lookAround()
 	}
 }
 
-// lookAround sees whether a sample can come at all.
-func (r *receiver) lookAround() error {
-	if err := r.peer.Named(); errors.Is(err, topic.ErrRemoved) || errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+// lookAround sees whether a sample can come at all. That the topic was removed
+// Next sees by itself.
+func (r *receiver) lookAround() {
 	alive, err := r.peer.PublisherAlive()
 	switch {
-	case err != nil:
+	case err != nil || r.peer.Named() != nil:
 	case !alive && !r.dead:
 		r.dead = true
 		r.env.noteln("%s: its publisher is gone without having ended it; waiting for another", topicdir.Address(r.name))
@@ -213,7 +205,6 @@ func (r *receiver) lookAround() error {
 		r.dead = false
 		r.env.noteln("%s: another publisher goes on with it", topicdir.Address(r.name))
 	}
-	return nil
 }
 
 // admission says, once, when this subscriber is not admitted for long.

@@ -26,7 +26,7 @@ var golden = filepath.Join("..", "..", "spec", "testdata", "record-v1.bin")
 
 func goldenHeader() *record.Header {
 	h := &record.Header{
-		Topic: "golden", Began: time.Unix(1700000000, 5), Slots: 16, Capacity: 64, Align: 64,
+		Topic: "golden", Began: time.Unix(1700000000, 5), Slots: 32, Capacity: 64, Align: 64,
 		Patience: -1, Policy: 2, Subscribers: 8, Held: 2, Type: "example.Point",
 	}
 	for i := range h.TypeHash {
