@@ -42,9 +42,10 @@ func (b *bell) ring() {
 	if b.news == nil {
 		return
 	}
-	if n, ok := mem.TryLoad(b.news); ok {
-		mem.TryStore(b.news, n+1)
-	}
+	b.region.Guard(func() error {
+		mem.StoreRelease32(b.news, mem.LoadAcquire32(b.news)+1)
+		return nil
+	})
 }
 
 // ringer is the publisher's end: it wakes who sleeps, and hears the news.
@@ -98,9 +99,10 @@ func (r *ringer) wakeAll(g *ring) {
 // heard gives the news, as of now.
 func (r *ringer) heard() uint32 {
 	if r.bell.news != nil {
-		if n, ok := mem.TryLoad(r.bell.news); ok {
-			r.last = n
-		}
+		r.bell.region.Guard(func() error {
+			r.last = mem.LoadAcquire32(r.bell.news)
+			return nil
+		})
 	}
 	return r.last
 }

@@ -240,8 +240,12 @@ const (
 // end says why a subscriber has no lock any more: whoever leaves in order
 // takes its ask back before.
 func (p *Publisher) end(r *reader) string {
-	if ask, ok := mem.TryLoad(r.ask); ok && ask == 0 {
-		return left
-	}
-	return died
+	why := died
+	r.member.Region.Guard(func() error {
+		if mem.LoadAcquire64(r.ask) == 0 {
+			why = left
+		}
+		return nil
+	})
+	return why
 }

@@ -63,11 +63,15 @@ func stationFor(peer *topicdir.Peer, w Wait) (*station, error) {
 	return st, nil
 }
 
+// sleepBound is how long a subscriber sleeps at most, by default 100 ms. Tests
+// make it so long that a lost wake-up cannot be overlooked.
+var sleepBound time.Duration
+
 func newStation(g *ring, peer source, c topicdir.Config, bell mem.Region, w Wait) *station {
 	st := &station{ring: g, peer: peer, config: c, bell: newBell(bell), refs: 1}
 	arm := st.bell.arm(g.fencefree)
 	st.sleeper = wait.New(wait.Config{
-		Word: g.wake, Regions: []mem.Region{g.region}, Strategy: wait.Strategy(w),
+		Bound: sleepBound, Word: g.wake, Regions: []mem.Region{g.region}, Strategy: wait.Strategy(w),
 		// On the way to sleep there is time for a look at other things.
 		Arm: func() bool {
 			st.lookOut()

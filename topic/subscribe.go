@@ -236,7 +236,10 @@ func (s *Subscriber) Close() error {
 	if s.member != nil {
 		if s.ask != nil {
 			// So that the publisher can tell leaving from dying.
-			mem.TryStore(s.ask, 0)
+			s.member.Region.Guard(func() error {
+				mem.StoreRelease64(s.ask, 0)
+				return nil
+			})
 		}
 		err = s.member.Leave()
 		s.bell.ring()
