@@ -58,6 +58,7 @@ var rooms = map[string]room{
 	}},
 	"cmd/shm":      {floor: 7, main: true, within: []string{"internal/cli"}},
 	"examples/...": {floor: 7, main: true, public: true},
+	"spec/models":  {floor: 7},
 }
 
 // testExtra are the modules that tests may import besides.
