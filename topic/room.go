@@ -55,6 +55,9 @@ func (p *Publisher) waitForRoom(ctx context.Context, n uint64) error {
 			return nil
 		}
 		if ctx == nil {
+			if p.dropDead(need) {
+				continue
+			}
 			return p.fail("loan", fmt.Errorf("%w: process %d has not taken what stands there", ErrFull, behind.member.PID))
 		}
 		if err := ctx.Err(); err != nil {
@@ -130,16 +133,21 @@ func (p *Publisher) resetPatience(t time.Time) {
 // impatient drops who is dead and demotes who has not moved for the
 // patience, and reports whether that was anybody.
 func (p *Publisher) impatient(t time.Time, need uint64) (any bool) {
+	any = p.dropDead(need)
 	for _, r := range p.readers {
-		if !r.admitted || r.seenCursor >= need {
-			continue
-		}
-		switch {
-		case !r.member.Alive():
-			p.evict(r, p.end(r))
-			any = true
-		case p.opts.Patience >= 0 && t.Sub(r.moved) > p.opts.Patience:
+		if r.admitted && r.seenCursor < need && p.opts.Patience >= 0 && t.Sub(r.moved) > p.opts.Patience {
 			p.demote(r, "out of patience")
+			any = true
+		}
+	}
+	return any
+}
+
+// dropDead drops who is dead of those whose cursor is below need.
+func (p *Publisher) dropDead(need uint64) (any bool) {
+	for _, r := range p.readers {
+		if r.admitted && r.seenCursor < need && !r.member.Alive() {
+			p.evict(r, p.end(r))
 			any = true
 		}
 	}

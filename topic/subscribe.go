@@ -60,7 +60,30 @@ func (s *Subscriber) start() (err error) {
 	default:
 		s.at = head
 	}
+	// What is overwritten from here on, before the first sample is taken, was
+	// lost too. Where the sequence cannot be told, for the ring is in the
+	// middle of being overwritten, counting begins with that sample.
+	for c := s.at; c < head && !s.seqKnown; c++ {
+		s.nextSeq, s.seqKnown = s.sequence(c)
+	}
+	if s.at == head && head > 0 {
+		seq, ok := s.sequence(head - 1)
+		s.nextSeq, s.seqKnown = seq+1, ok
+	}
+	s.seqKnown = s.seqKnown || s.at == 0
 	return nil
+}
+
+// sequence gives the dense sequence of number c, if that is a sample.
+func (s *Subscriber) sequence(c uint64) (seq uint64, ok bool) {
+	h := s.ring.headers.At(c & s.ring.mask)
+	st := stamp(mem.LoadAcquire64(&h.stamp))
+	if !s.believe(st, c) {
+		return 0, false
+	}
+	seq = h.seq
+	mem.LoadFence()
+	return seq, stamp(mem.LoadAcquire64(&h.stamp)) == st
 }
 
 // enrol writes what stands in a subscriber's own file when it gets its name.
