@@ -19,7 +19,7 @@ import (
 // publisher lives. ErrType: the topic is made otherwise; the error says how.
 func Create(name string, opts *Options) (*Publisher, error) {
 	o := opts.orDefault()
-	owner, err := topicdir.Create(name, &topicdir.CreateOptions{
+	files, err := topicdir.Create(name, &topicdir.CreateOptions{
 		Dir: o.Dir, Sharing: topicdir.Sharing(o.Sharing), GID: o.GID, Exclusive: o.Exclusive,
 		Config: topicdir.Config{
 			Slots: int64(o.Slots), Capacity: int64(o.Size), PayloadAlign: int64(o.Align),
@@ -31,20 +31,20 @@ func Create(name string, opts *Options) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring, err := newRing(owner.Data, &owner.Config, &owner.Layout)
+	ring, err := newRing(files.Data, &files.Config, &files.Layout)
 	if err != nil {
-		owner.Close()
+		files.Close()
 		return nil, opError("create", name, err)
 	}
 	if o.HugePages {
-		if err := owner.AdviseHuge(); err != nil {
-			owner.Close()
+		if err := files.AdviseHuge(); err != nil {
+			files.Close()
 			return nil, opError("create", name, err)
 		}
 	}
-	p := newPublisher(ring, owner, owner.Bell, o)
-	if err := p.begin(owner.ID, owner.TookOver); err != nil {
-		owner.Close()
+	p := newPublisher(ring, owner{files}, files.Bell, o)
+	if err := p.begin(files.ID, files.TookOver); err != nil {
+		files.Close()
 		return nil, err
 	}
 	if o.Housekeep > 0 {
@@ -77,18 +77,29 @@ func (p *Publisher) begin(id topicdir.ID, takeOver bool) error {
 			return err
 		}
 	}
-	p.next, p.busy, p.last, p.shown = head, head, head, head
-	p.seq = p.sequence(head)
 	p.wakes = g.counters.wakes
-	p.epoch = *g.epoch
+	before := *g.epoch
+	p.epoch = before
 	if takeOver {
 		p.epoch++
-		// What was stamped and not shown counts no more.
-		g.counters.published = p.seq
 	}
 	// since carries its epoch, so that subscribers have both in one load.
 	mem.StoreRelease64(g.since, uint64(makeStamp(p.epoch, head, 0)))
 	mem.StoreRelease64(g.epoch, p.epoch)
+	mem.FullFence()
+	if now := mem.LoadAcquire64(g.head); now > head && now < maxNumber {
+		// The one before has lost its lock without dying, and published
+		// until it saw the epoch. Somebody may hold that already.
+		head = now
+		mem.StoreRelease64(g.since, uint64(makeStamp(p.epoch, head, 0)))
+	}
+	p.next, p.last, p.shown = head, head, head
+	p.busy = p.stamped(head)
+	p.seq = p.sequence(head, before)
+	if takeOver {
+		// What was stamped and not shown counts no more.
+		g.counters.published = p.seq
+	}
 	p.inherit(heirs)
 	mem.StoreRelease64(g.end, 0)
 	mem.StoreRelease64(g.want, 0)
@@ -108,19 +119,43 @@ func (p *Publisher) begin(id topicdir.ID, takeOver bool) error {
 }
 
 // sequence gives the dense sequence of the next sample: one more than that of
-// the newest sample in the ring. The counter may be ahead, by samples that a
-// killed publisher did not come to show.
-func (p *Publisher) sequence(head uint64) uint64 {
+// the newest that was shown. Where holes have overwritten that, the first that
+// the publisher before us stamped and did not come to show has it; and if
+// there is none, its counter counted what it showed.
+func (p *Publisher) sequence(head, epoch uint64) uint64 {
 	g := p.ring
-	for c := head; c > 0 && head-c < g.slots; c-- {
-		h := g.headers.At((c - 1) & g.mask)
-		if st := stamp(h.stamp); st.kind() == kindSample && st.number() == c-1 {
-			// Of what stood in between nobody knows how much was samples, but
-			// that the counter counted them.
-			return min(h.seq+1+(head-c), g.counters.published)
+	if head > 0 {
+		h := g.headers.At((head - 1) & g.mask)
+		if st := stamp(h.stamp); st.kind() == kindSample && st.number() == head-1 {
+			return h.seq + 1
 		}
 	}
-	return g.counters.published
+	seq, first := g.counters.published, uint64(maxNumber)
+	for i := range g.slots {
+		h := g.headers.At(i)
+		// Those before it may have left such stamps too, of another epoch.
+		st := stamp(h.stamp)
+		if st.kind() == kindSample && st.number() >= head && st.number() < first && st.epoch() == epoch&(1<<epochBits-1) {
+			seq, first = h.seq, st.number()
+		}
+	}
+	return seq
+}
+
+// stamped is behind the greatest number whose slot was taken, at least head:
+// the publisher before us may have lent, queued and passed over more than it
+// showed, and what stood there is gone.
+func (p *Publisher) stamped(head uint64) uint64 {
+	g := p.ring
+	behind := head
+	for i := range g.slots {
+		st := stamp(g.headers.At(i).stamp)
+		// It goes a round past the head, and past holes.
+		if n := st.number(); st.kind() != kindNever && n >= behind && n-head < 4*g.slots {
+			behind = n + 1
+		}
+	}
+	return behind
 }
 
 // heir is a subscriber that the publisher before us had given a place.
@@ -154,7 +189,7 @@ func (p *Publisher) heirs() (all []heir, err error) {
 		case err != nil:
 			return nil, p.fail("create", err)
 		default:
-			h.member = &member{m.ID, m.PID, m.Region, m}
+			h.member = m
 			_, twice := p.known[m.ID]
 			h.keep = !twice && m.Alive() && (e.state&3 == stateAdmitted || e.state&3 == stateDemoted)
 			p.known[m.ID] = struct{}{}

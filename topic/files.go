@@ -8,12 +8,12 @@ import (
 // What this package needs of the files of a topic. Tests put memory of their
 // own behind it, so that the race detector sees the algorithm.
 type (
-	// host is the publisher's side: *topicdir.Owner.
+	// host is the publisher's side: owner.
 	host interface {
 		Name() string
 		Named() error
 		Members() ([]*topicdir.Member, error)
-		Member(topicdir.ID) (*topicdir.Member, error)
+		Member(topicdir.ID) (*member, error)
 		Refused() []*topicdir.Refused
 		Close() error
 		Remove() error
@@ -47,6 +47,20 @@ type member struct {
 	Region mem.Region
 	participant
 }
+
+// owner is the host that there is in fact.
+type owner struct{ *topicdir.Owner }
+
+// Member gives the subscriber with the ID; see topicdir.Owner.
+func (o owner) Member(id topicdir.ID) (*member, error) {
+	m, err := o.Owner.Member(id)
+	if err != nil {
+		return nil, err
+	}
+	return newMember(m), nil
+}
+
+func newMember(m *topicdir.Member) *member { return &member{m.ID, m.PID, m.Region, m} }
 
 // own is a subscriber, for itself.
 type own struct {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
-	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
 )
 
@@ -24,17 +24,38 @@ type heapTopic struct {
 	ring   *ring
 	p      *Publisher
 	st     *station
-	dead   map[topicdir.ID]bool
+
+	members map[topicdir.ID]*member
+	order   []*member // in which they came
 }
 
-func (*heapTopic) Name() string                                       { return "heap" }
-func (*heapTopic) Named() error                                       { return nil }
-func (*heapTopic) Members() ([]*topicdir.Member, error)               { return nil, nil }
-func (*heapTopic) Member(topicdir.ID) (m *topicdir.Member, err error) { return nil, sys.ErrCorrupt }
-func (*heapTopic) Refused() []*topicdir.Refused                       { return nil }
-func (*heapTopic) PublisherAlive() (bool, error)                      { return true, nil }
-func (*heapTopic) Close() error                                       { return nil }
-func (*heapTopic) Remove() error                                      { return nil }
+func (*heapTopic) Name() string                         { return "heap" }
+func (*heapTopic) Named() error                         { return nil }
+func (*heapTopic) Members() ([]*topicdir.Member, error) { return nil, nil }
+func (*heapTopic) Refused() []*topicdir.Refused         { return nil }
+func (*heapTopic) PublisherAlive() (bool, error)        { return true, nil }
+func (*heapTopic) Close() error                         { return nil }
+func (*heapTopic) Remove() error                        { return nil }
+
+func (h *heapTopic) Member(id topicdir.ID) (*member, error) {
+	if m := h.members[id]; m != nil {
+		return m, nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+// kill ends the publisher as it is, and lets another one take over.
+func (h *heapTopic) kill(t testing.TB) {
+	h.p = newPublisher(h.ring, h, h.bell, h.p.opts)
+	if err := h.p.begin(topicdir.NewID(), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range h.order {
+		if _, ok := h.p.known[m.ID]; !ok && m.Alive() {
+			h.p.readers = append(h.p.readers, h.p.newReader(m))
+		}
+	}
+}
 
 // heapMember is either side of a subscriber's file.
 type heapMember struct{ gone atomic.Bool }
@@ -46,7 +67,7 @@ func (m *heapMember) Close() error  { return nil }
 
 func newHeapTopic(t testing.TB, o Options) *heapTopic {
 	o = o.orDefault()
-	h := &heapTopic{config: topicdir.Config{
+	h := &heapTopic{members: map[topicdir.ID]*member{}, config: topicdir.Config{
 		Slots: int64(o.Slots), Capacity: int64(o.Size), PayloadAlign: int64(o.Align),
 		Subscribers: o.Subscribers, Held: o.Held, Policy: topicdir.Policy(o.Policy), Patience: o.Patience,
 	}}
@@ -79,7 +100,9 @@ func (h *heapTopic) subscribe(t testing.TB, from Start) *Subscriber {
 	if err := s.join(&own{id, region, both}); err != nil {
 		t.Fatal(err)
 	}
-	h.p.readers = append(h.p.readers, h.p.newReader(&member{id, 1, region, both}))
+	h.members[id] = &member{id, 1, region, both}
+	h.order = append(h.order, h.members[id])
+	h.p.readers = append(h.p.readers, h.p.newReader(h.members[id]))
 	return s
 }
 

@@ -104,7 +104,7 @@ func (p *Publisher) meet(members []*topicdir.Member) (dead bool) {
 		if _, ok := p.known[m.ID]; ok {
 			continue
 		}
-		one := &member{m.ID, m.PID, m.Region, m}
+		one := newMember(m)
 		if !m.Alive() {
 			p.bury(one)
 			dead = true

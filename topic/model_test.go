@@ -191,7 +191,7 @@ func TestModel(t *testing.T) {
 				sub.s = m.h.observe(t, from)
 			} else {
 				sub.s = m.h.subscribe(t, from)
-				sub.member = m.h.p.readers[len(m.h.p.readers)-1].member.participant.(*heapMember)
+				sub.member = m.h.members[sub.s.member.ID].participant.(*heapMember)
 			}
 			// Where older ones begin, the ring says: numbers have holes.
 			if sub.next = sub.s.nextSeq; !sub.s.seqKnown || from == Next && sub.next != m.shown {
@@ -231,6 +231,12 @@ func TestModel(t *testing.T) {
 						m.subs = slices.Delete(m.subs, i, i+1)
 						return
 					}
+				}
+			},
+			"kill": func(rt *rapid.T) {
+				if rapid.IntRange(0, 2).Draw(rt, "kill it") == 0 {
+					m.h.kill(t)
+					m.loan, m.queued = nil, 0
 				}
 			},
 			"latest": func(rt *rapid.T) {

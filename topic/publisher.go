@@ -142,7 +142,7 @@ func (p *Publisher) prepare(ctx context.Context) (slot uint64, err error) {
 		}
 		s := n & g.mask
 		h := g.headers.At(s)
-		p.busy = n + 1
+		p.busy = max(p.busy, n+1)
 		mem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, n, kindBusy)))
 		if g.capacity >= 1<<20 {
 			// Copies of this size use stores that pass others.
