@@ -93,27 +93,31 @@ func Open(name string, flags int, mode fs.FileMode, opts *Options) (*Object, err
 	}
 	o := &Object{name: oneSlash(name), path: path, fd: sys.NewFD(fd)}
 	st, err := o.fd.Stat()
+	hint := ""
 	if err == nil && !st.Regular() {
-		err = fmt.Errorf("it is a %s, not a shared memory object: %w", st.TypeName(), syscall.EINVAL)
+		hint, err = hintOther, fmt.Errorf("it is a %s, not a shared memory object: %w", st.TypeName(), syscall.EINVAL)
 	}
 	if err != nil {
 		o.fd.Close()
-		return fail("", err)
+		return fail(hint, err)
 	}
 	return o, nil
 }
+
+// hintOther is the next step where the name is that of something else.
+const hintOther = "something else has this name: choose another one, or remove that"
 
 // openCause turns the errno of open(2) into what glibc answers, with the
 // cause and the next step in words.
 func openCause(path string, flags int, err error, opts *Options) (hint string, cause error) {
 	switch {
 	case errors.Is(err, syscall.EISDIR):
-		return "", fmt.Errorf("it is a directory, not a shared memory object: %w", syscall.EINVAL)
+		return hintOther, fmt.Errorf("it is a directory, not a shared memory object: %w", syscall.EINVAL)
 	case errors.Is(err, syscall.ENXIO):
 		// A FIFO opened for writing that nobody reads, or a socket.
-		return "", fmt.Errorf("it is not a regular file, so no shared memory object: %w", syscall.EINVAL)
+		return hintOther, fmt.Errorf("it is not a regular file, so no shared memory object: %w", syscall.EINVAL)
 	case errors.Is(err, syscall.ELOOP):
-		return "", fmt.Errorf("it is a symbolic link, which shm_open never follows: %w", err)
+		return hintOther, fmt.Errorf("it is a symbolic link, which shm_open never follows: %w", err)
 	case errors.Is(err, syscall.EEXIST):
 		return "leave O_EXCL out to use the existing object", err
 	case errors.Is(err, syscall.ENOENT):
