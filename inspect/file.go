@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -65,6 +66,10 @@ func (s *scan) unlisted(st *sys.Stat, link, via string) *Object {
 		link = strings.TrimSuffix(link, deletedSuffix)
 	}
 	dir, name := path.Split(link)
+	if foreign && name == fmt.Sprintf("#%d", st.Ino)+deletedSuffix {
+		// Made without a name and linked later: its name cannot be found.
+		name = strings.TrimSuffix(name, deletedSuffix)
+	}
 	switch here := strings.TrimSuffix(dir, "/"); {
 	case foreign && here != posix.DefaultDir:
 		return nil

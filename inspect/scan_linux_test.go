@@ -445,6 +445,17 @@ func TestForeignNamespaces(t *testing.T) {
 		}
 		p.Wait()
 	})
+	t.Run("linked temporary", func(t *testing.T) {
+		p := shmtest.Command{Handler: "step", Args: []string{"/" + shmtest.Name(t)}, OwnShm: true}.Start(t)
+		p.Expect("made")
+		o := find(t, scan(t, nil), "foreign object", func(o *inspect.Object) bool {
+			return o.Kind == inspect.KindPOSIX && slices.Contains(holders(o), p.PID())
+		})
+		if want := fmt.Sprintf("/#%d", o.Inode); !o.Foreign || o.Removed || o.Name != want {
+			t.Errorf("foreign: %+v, want the name %s", *o, want)
+		}
+		p.Kill()
+	})
 	t.Run("pid namespace", func(t *testing.T) {
 		shmtest.NeedCap(t, shmtest.CapSysAdmin)
 		if shmtest.Emulated() {
