@@ -33,6 +33,8 @@
 //     Truncatable says so a peer can make touching them a fatal SIGBUS.
 //   - A peer that cuts the object inside a page leaves the rest of that page
 //     readable, as zeros: that is no fault, and nobody is told.
+//   - What was never written, of a sparse or of a System V object, takes memory
+//     when it is read, page by page: mapped memory cannot be looked at without.
 //   - System V memory is not reserved when it is created: where the system
 //     runs out, accessors answer ErrNoSpace.
 //   - The memory cgroup's limit is read before memory is taken; what another
