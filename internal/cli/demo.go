@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,7 @@ import (
 )
 
 func newDemo(env *Env) *cobra.Command {
-	size := sizeValue{n: demo.DefaultSize}
+	size := sizeValue{n: demo.DefaultSize, least: 1}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show shared memory at work, with real processes",
@@ -21,11 +22,15 @@ side by side. It takes a few seconds and leaves nothing behind.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d := &demo.Demo{Out: env.Stdout, Dir: env.dir(), Size: size.n, Self: peerCommand}
+			out := &narration{w: env.Stdout}
+			d := &demo.Demo{Out: out, Dir: env.dir(), Size: size.n, Self: peerCommand}
 			err := d.Run(cmd.Context())
 			if cmd.Context().Err() != nil {
 				// Whatever broke first: it was because of this.
 				return context.Cause(cmd.Context())
+			}
+			if err == nil {
+				err = out.err
 			}
 			return err
 		},
@@ -33,6 +38,21 @@ side by side. It takes a few seconds and leaves nothing behind.`,
 	cmd.Flags().Var(&size, "size", "size of the large block")
 	cmd.Flags().Lookup("size").DefValue = "256M"
 	return cmd
+}
+
+// narration keeps the first error of an output that is told things as it
+// goes.
+type narration struct {
+	w   io.Writer
+	err error
+}
+
+func (n *narration) Write(p []byte) (int, error) {
+	k, err := n.w.Write(p)
+	if n.err == nil {
+		n.err = err
+	}
+	return k, err
 }
 
 // peerCommand is how the demonstration starts its other processes: this

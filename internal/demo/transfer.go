@@ -40,7 +40,7 @@ func (d *Demo) transfer(ctx context.Context) (verdict string, err error) {
 	}); err != nil {
 		return "", err
 	}
-	d.tell("memory", "a memfd of %d bytes, which has no name; checksum %08x", size, sum)
+	d.tell("memory", "a memfd of %s, which has no name; checksum %08x", exactly(size), sum)
 
 	shared, err := best(func() (way, error) { return d.throughMemory(ctx, s, sum) })
 	if err != nil {
@@ -56,6 +56,9 @@ func (d *Demo) transfer(ctx context.Context) (verdict string, err error) {
 		d.tell("", "%-15s %10s %10.1f %8d %24d", w.name, w.took.Round(100*time.Microsecond), float64(size)/w.took.Seconds()/1e9, w.copies, w.calls)
 	}
 	ratio := piped.took.Seconds() / shared.took.Seconds()
+	if ratio < 1 && size < 1<<20 {
+		return fmt.Sprintf("Verdict: everything arrived intact; the pipe was quicker (%.1f times): for so little, waking the other process is the whole cost.", 1/ratio), nil
+	}
 	if ratio < 1 {
 		return fmt.Sprintf("Verdict: everything arrived intact; the pipe was quicker this time (%.1f times): the machine was busy.", 1/ratio), nil
 	}
@@ -178,5 +181,15 @@ func mib(n int64) string {
 	if n >= 1<<20 {
 		return fmt.Sprintf("%d MiB", n>>20)
 	}
-	return fmt.Sprintf("%d KiB", n>>10)
+	if n >= 1<<10 {
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return exactly(n)
+}
+
+func exactly(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
