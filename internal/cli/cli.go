@@ -156,6 +156,10 @@ func checkArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
+				if strings.Contains(err.Error(), "arg(s)") {
+					// Said by what the verb takes, not by what was counted.
+					err = fmt.Errorf("not with %s: %s", plural(len(args), "argument"), cmd.UseLine())
+				}
 				return usage(cmd, err)
 			}
 			return nil
@@ -202,7 +206,15 @@ func (e *usageError) Unwrap() error { return e.err }
 
 type interrupted struct{ signal os.Signal }
 
-func (i *interrupted) Error() string { return "interrupted by " + i.signal.String() }
+func (i *interrupted) Error() string {
+	switch i.signal {
+	case syscall.SIGTERM:
+		return "interrupted by SIGTERM"
+	case syscall.SIGHUP:
+		return "interrupted by SIGHUP"
+	}
+	return "interrupted by " + i.signal.String()
+}
 
 // cause gives why a context ended, where err only says that it did.
 func cause(ctx context.Context, err error) error {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -71,5 +73,21 @@ func create(address string, size int64, opts *shm.Options) (*shm.Segment, error)
 		return nil, &shm.Error{Op: "create", Kind: string(a.Kind), Name: a.String(), Err: syscall.EINVAL,
 			Hint: "a memfd lives only as long as a process that holds it, and this command ends: create a posix: or sysv: object"}
 	}
-	return shm.Create(address, size, opts)
+	s, err := shm.Create(address, size, opts)
+	return s, rephrase(err)
+}
+
+// rephrase gives an error's hint in terms of the command, where the library's
+// speaks of flags of its calls.
+func rephrase(err error) error {
+	e, ok := err.(*shm.Error)
+	if !ok {
+		return err
+	}
+	c := *e
+	if errors.Is(err, fs.ErrExist) {
+		c.Hint = "shm info shows what is there; shm write writes into it, and shm rm removes it"
+	}
+	c.Hint = strings.Replace(c.Hint, "leave SHM_HUGETLB out", "leave --huge out", 1)
+	return &c
 }

@@ -126,6 +126,19 @@ func hint(err error) string {
 	if errors.As(err, &e) && e.Hint != "" {
 		return e.Hint
 	}
+	var sig *interrupted
+	if errors.As(err, &sig) {
+		return ""
+	}
+	var stream *fs.PathError
+	if errors.As(err, &stream) {
+		switch stream.Path {
+		case os.Stdin.Name():
+			return "standard input must be a file, a pipe or a terminal"
+		case os.Stdout.Name():
+			return "standard output takes no more; what was done stays done"
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "shm ls shows what exists"
@@ -143,6 +156,12 @@ func hint(err error) string {
 		return "shm ls shows what takes the memory"
 	case errors.Is(err, syscall.EFBIG):
 		return "ulimit -f shows the limit, and raises it where that is allowed"
+	case errors.Is(err, shm.ErrType), errors.Is(err, syscall.ELOOP):
+		return "it is no memory of that kind; shm ls shows what is there"
+	case errors.Is(err, syscall.EROFS):
+		return "the directory is mounted read-only"
+	case errors.Is(err, syscall.ENOTDIR):
+		return "SHM_DIR must name a directory"
 	case errors.Is(err, errors.ErrUnsupported):
 		return "this system does not offer it"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io/fs"
 	"math"
 	"os/user"
 	"strconv"
@@ -86,6 +87,26 @@ func octal(o *inspect.Object) string {
 		s += "+"
 	}
 	return s
+}
+
+// modeText gives kind and permissions of a file as ls -l does.
+func modeText(m fs.FileMode) string {
+	kind := "-"
+	switch m.Type() {
+	case fs.ModeDir:
+		kind = "d"
+	case fs.ModeSymlink:
+		kind = "l"
+	case fs.ModeNamedPipe:
+		kind = "p"
+	case fs.ModeSocket:
+		kind = "s"
+	case fs.ModeDevice:
+		kind = "b"
+	case fs.ModeDevice | fs.ModeCharDevice:
+		kind = "c"
+	}
+	return kind + m.Perm().String()[1:]
 }
 
 // users finds the names of users and groups, each once.

@@ -47,7 +47,7 @@ Without an address: what shared memory takes on this machine, and its limits.`,
 				return err
 			}
 			if asJSON {
-				return writeJSON(env.Stdout, toJSON(o, &users{}), true)
+				return writeJSON(env.Stdout, toJSON(o, &users{}).withCmdlines(o), true)
 			}
 			if err := describe(env, o, time.Now()); err != nil {
 				return err
@@ -105,7 +105,7 @@ func describe(env *Env, o *inspect.Object, now time.Time) error {
 		line("huge pages", "of %s", bothSizes(o.Huge))
 	}
 	if !o.AtLeast {
-		line("mode", "%s (%v)", octal(o), o.Mode)
+		line("mode", "%s (%s)", octal(o), modeText(o.Mode))
 		line("owner", "%s (%d), group %s (%d)", u.name(o.UID), o.UID, u.group(o.GID), o.GID)
 		if o.Kind == inspect.KindSysV && !o.Foreign && (o.CUID != o.UID || o.CGID != o.GID) {
 			line("creator's user", "%s (%d), group %s (%d)", u.name(o.CUID), o.CUID, u.group(o.CGID), o.CGID)
@@ -294,7 +294,7 @@ func holderTable(o *inspect.Object, u *users) string {
 		if h.InnerPID != 0 {
 			pid += fmt.Sprintf(" (%d inside)", h.InnerPID)
 		}
-		t.rows = append(t.rows, []string{pid, procfs.Printable(u.name(h.UID)), h.Command, fmt.Sprint(h.Maps), fds, rights, shorten(h.Cmdline, 200)})
+		t.rows = append(t.rows, []string{pid, procfs.Printable(u.name(h.UID)), h.Command, fmt.Sprint(h.Maps), fds, rights, shorten(h.Cmdline, cmdlineMax)})
 	}
 	var b strings.Builder
 	b.WriteByte('\n')

@@ -62,7 +62,7 @@ type jsonObject struct {
 type jsonHolder struct {
 	PID      int    `json:"pid"`
 	Command  string `json:"command"`
-	Cmdline  string `json:"cmdline,omitempty"`
+	Cmdline  string `json:"cmdline,omitempty"` // of info alone
 	UID      uint32 `json:"uid"`
 	Owner    string `json:"owner,omitempty"`
 	Maps     int    `json:"maps"`
@@ -132,10 +132,22 @@ func toJSON(o *inspect.Object, u *users) *jsonObject {
 		j.Value, j.Waiters = &o.Semaphore.Value, &o.Semaphore.Waiters
 	}
 	for _, h := range o.Holders {
-		j.Holders = append(j.Holders, jsonHolder{h.PID, h.Command, h.Cmdline, h.UID, u.name(h.UID), h.Maps, h.FDs, h.Writable, h.InnerPID})
+		j.Holders = append(j.Holders, jsonHolder{PID: h.PID, Command: h.Command, UID: h.UID, Owner: u.name(h.UID), Maps: h.Maps, FDs: h.FDs, Writable: h.Writable, InnerPID: h.InnerPID})
 	}
 	return j
 }
+
+// withCmdlines adds the processes' arguments, for whoever asks about one
+// object. They may be long and tell more than a list should.
+func (j *jsonObject) withCmdlines(o *inspect.Object) *jsonObject {
+	for i, h := range o.Holders {
+		j.Holders[i].Cmdline = shorten(h.Cmdline, cmdlineMax)
+	}
+	return j
+}
+
+// cmdlineMax is how many characters of a command line are shown.
+const cmdlineMax = 200
 
 func jsonTime(t time.Time) *time.Time {
 	if t.IsZero() {

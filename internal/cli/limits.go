@@ -111,6 +111,24 @@ func limits(dir string) *jsonLimits {
 	return l
 }
 
+// spareMemory is how many bytes the machine and the control group can still
+// give, as far as they say.
+func spareMemory() int64 {
+	spare := uint64(math.MaxInt64 - 1)
+	proc := procfs.Default
+	if mi, err := proc.Meminfo(); err == nil && mi["MemAvailable"] > 0 {
+		spare = min(spare, mi["MemAvailable"])
+	}
+	if m, err := proc.MemoryLimit(procfs.Self); err == nil && m.Limit != procfs.NoLimit {
+		room := m.Room()
+		if st, err := m.Stat(); err == nil {
+			room = min(room+st.Reclaimable(), m.Limit)
+		}
+		spare = min(spare, room)
+	}
+	return int64(spare)
+}
+
 // scaled is n units in bytes, as much as fits.
 func scaled(n, unit uint64) *uint64 {
 	if unit != 0 && n > math.MaxUint64/unit {

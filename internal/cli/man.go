@@ -64,8 +64,9 @@ const manJSON = `With --json numbers are numbers, times are as in RFC 3339, and 
 or does not apply is left out. Fields may be added, and none changes its
 meaning. An object has kind, address, name, key, id, size, used, mode (octal),
 uid, owner, nattch, holders (each with pid, command, uid, maps, fds and
-writable), created, last_used and state; partial is true where processes may be
-missing from holders, and reasons say why.
+writable, and in info cmdline, cut to 200 characters), created, last_used and
+state; partial is true where processes may be missing from holders, and reasons
+say why.
 
 ls writes one document with objects, time, and partial and reasons for the
 whole. watch writes one line an event: an object with event (added, changed or
@@ -93,7 +94,7 @@ var exitStatuses = [][2]string{
 	{"5", "Timed out."},
 	{"6", "Corrupt, or of another version."},
 	{"7", "In use."},
-	{"130", "Interrupted."},
+	{"130", "Interrupted; 129 by SIGHUP and 143 by SIGTERM."},
 }
 
 // page is a manual page in the making.
@@ -105,6 +106,9 @@ func (p *page) section(name string) { p.macro(".SH " + name) }
 
 // text writes paragraphs; indented lines stand as they are.
 func (p *page) text(s string) {
+	if s == "" {
+		return
+	}
 	for i, para := range strings.Split(strings.TrimSpace(s), "\n\n") {
 		if i > 0 {
 			p.macro(".PP")

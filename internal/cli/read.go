@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/inspect"
+	"github.com/seed-298b2b26/shm/posix"
 )
 
 type readFlags struct {
@@ -37,7 +38,10 @@ from --offset on.
 
 On a terminal, bytes that are not text are shown as a hex dump. --rm removes
 the memory after it was read, as the reader of many a tutorial does, and says
-on standard error who still has it; those keep it until they let go.`,
+on standard error who still has it; those keep it until they let go.
+
+Reading takes no memory, except of a System V segment and with --private: there
+pages that nobody has written come into being when they are looked at.`,
 		Example: `  shm read /greeting
   shm read -s sysv:ftok=./shmfile,65 --rm
   shm read /frames --offset 4096 --length 64 -x`,
@@ -69,6 +73,11 @@ func runRead(ctx context.Context, env *Env, fl *readFlags, address string) error
 	opts.ReadOnly, opts.Private = true, fl.private
 	s, err := shm.Open(address, opts)
 	if err != nil {
+		if e, ok := err.(*shm.Error); ok && fl.private && errors.Is(err, errors.ErrUnsupported) {
+			c := *e
+			c.Hint = "leave --private out"
+			err = &c
+		}
 		return err
 	}
 	defer s.Close()
@@ -79,13 +88,59 @@ func runRead(ctx context.Context, env *Env, fl *readFlags, address string) error
 	if fl.length.set {
 		length = min(length, fl.length.n)
 	}
-	if err := show(ctx, env, fl, io.NewSectionReader(s, fl.offset.n, length)); err != nil {
+	bytes, done := contents(env, fl, s)
+	err = show(ctx, env, fl, io.NewSectionReader(bytes, fl.offset.n, length))
+	done()
+	if err != nil {
 		return err
 	}
 	if !fl.remove {
 		return nil
 	}
 	return removeRead(ctx, env, s)
+}
+
+// contents is where the bytes are read, and what to call when that is done.
+// What is a file is read as one: a load from a page that nobody has stored to
+// takes memory for it, and an object that was only given a size may be larger
+// than all memory there is.
+func contents(env *Env, fl *readFlags, s *shm.Segment) (io.ReaderAt, func()) {
+	mapped := func() {}
+	if fl.private {
+		return s, mapped
+	}
+	if f := s.Memfd(); f != nil {
+		return &fileContents{f, s}, mapped
+	}
+	a, ok := asAddress(s.Address())
+	if !ok || a.Kind != shm.POSIX {
+		return s, mapped
+	}
+	obj, err := posix.Open(a.Name, posix.O_RDONLY, 0, &posix.Options{Dir: env.dir()})
+	if err != nil {
+		return s, mapped // it has lost its name
+	}
+	st, err := obj.Stat()
+	info, err2 := s.Info()
+	if err != nil || err2 != nil || st.Dev != info.Dev || st.Inode != info.Inode {
+		obj.Close()
+		return s, mapped // the name is another's
+	}
+	return &fileContents{obj, s}, func() { obj.Close() }
+}
+
+// fileContents are the bytes of a Segment, read from its file.
+type fileContents struct {
+	file io.ReaderAt
+	s    *shm.Segment
+}
+
+func (c *fileContents) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.file.ReadAt(p, off)
+	if at := off + int64(n); err == io.EOF && n < len(p) && at < c.s.Size() {
+		err = &shm.Error{Op: "read", Name: c.s.Address(), Err: fmt.Errorf("%w: it ends at %d now", shm.ErrTruncated, at)}
+	}
+	return n, err
 }
 
 // show writes the bytes in the form that was asked for.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 
@@ -73,11 +74,24 @@ func runWrite(ctx context.Context, env *Env, fl *writeFlags, args []string) erro
 	if err := w.fits(0); err != nil {
 		return err
 	}
-	data, err := input(ctx, env, fl, args[1:], w.room())
+	room := w.room(env, len(args) > 1)
+	check := func(n int64) error {
+		if room.scarce(n) {
+			return w.fail(fmt.Errorf("more than %d bytes come in, and there is no room for more: %w", room.spare, shm.ErrNoSpace), "shm info shows what is free; write it in parts, with --offset")
+		}
+		return w.fits(n)
+	}
+	if len(args) == 1 {
+		// Of a file it is known before it is read.
+		if err := check(max(0, remaining(env.Stdin))); err != nil {
+			return err
+		}
+	}
+	data, err := input(ctx, env, fl, args[1:], room)
 	if err != nil {
 		return err
 	}
-	if err := w.fits(int64(len(data))); err != nil {
+	if err := check(int64(len(data))); err != nil {
 		return err
 	}
 	if w.s == nil {
@@ -150,15 +164,44 @@ func (w *writing) create(n int64) error {
 	return err
 }
 
-// room is how many bytes can be written, -1 when there is no bound yet.
-func (w *writing) room() int64 {
+// room is how many bytes are read at most before it is clear that they will
+// not do.
+type room struct {
+	size  int64 // how many can be written
+	spare int64 // for how many there is memory
+}
+
+// limit is the lesser of both.
+func (r room) limit() int64 { return min(r.size, r.spare) }
+
+// scarce reports whether it was want of memory that ended n bytes.
+func (r room) scarce(n int64) bool { return n > r.spare && r.spare < r.size }
+
+// room looks how much there is; given says that the data came with the command.
+func (w *writing) room(env *Env, given bool) room {
+	r := room{size: math.MaxInt64 - 1, spare: math.MaxInt64 - 1}
 	switch {
 	case w.s != nil:
-		return max(w.s.Size()-w.fl.offset.n, 0)
+		r.size = max(w.s.Size()-w.fl.offset.n, 0)
 	case w.fl.size.set:
-		return max(w.fl.size.n-w.fl.offset.n, 0)
+		r.size = max(w.fl.size.n-w.fl.offset.n, 0)
 	}
-	return -1
+	if given {
+		return r
+	}
+	// All that comes in stands in this process first, and then in the memory
+	// too. Of a stream nobody knows the end: its buffer doubles, and while it
+	// does stands there twice.
+	r.spare = spareMemory() / 2
+	if remaining(env.Stdin) < 0 {
+		r.spare = spareMemory() / 3
+	}
+	if w.s == nil && w.address.Kind == shm.POSIX {
+		if free := limits(w.opts.Dir).POSIX.Free; free != nil {
+			r.spare = int64(min(uint64(r.spare), *free))
+		}
+	}
+	return r
 }
 
 // fits refuses n bytes for which there is no room.
@@ -173,7 +216,7 @@ func (w *writing) fits(n int64) error {
 	if room := size - w.fl.offset.n; room >= n {
 		return nil
 	}
-	text := fmt.Sprintf("the data does not fit: there is room for %d bytes", size)
+	text := "the data does not fit: there is room for " + plural(size, "byte")
 	if at := w.fl.offset.n; at > 0 {
 		text += fmt.Sprintf(", and it begins at %d", at)
 	}
@@ -205,9 +248,8 @@ func isFtok(err error) bool {
 	return errors.As(err, &e) && e.Op == "ftok"
 }
 
-// input gives the bytes to write, at most one more than limit when that is
-// not negative.
-func input(ctx context.Context, env *Env, fl *writeFlags, args []string, limit int64) ([]byte, error) {
+// input gives the bytes to write, at most one more than there is room for.
+func input(ctx context.Context, env *Env, fl *writeFlags, args []string, room room) ([]byte, error) {
 	var data []byte
 	if len(args) > 0 {
 		data = []byte(args[0])
@@ -216,7 +258,7 @@ func input(ctx context.Context, env *Env, fl *writeFlags, args []string, limit i
 			fmt.Fprint(env.Stderr, "Message to shared memory: ")
 		}
 		var err error
-		if data, err = readAll(ctx, env, limit); err != nil {
+		if data, err = readAll(ctx, env, room); err != nil {
 			return nil, err
 		}
 	}
@@ -230,8 +272,8 @@ func input(ctx context.Context, env *Env, fl *writeFlags, args []string, limit i
 }
 
 // readAll reads a line from a terminal, else everything, up to one byte more
-// than limit. An interrupt ends the wait.
-func readAll(ctx context.Context, env *Env, limit int64) ([]byte, error) {
+// than there is room for. An interrupt ends the wait.
+func readAll(ctx context.Context, env *Env, room room) ([]byte, error) {
 	type result struct {
 		data []byte
 		err  error
@@ -245,7 +287,7 @@ func readAll(ctx context.Context, env *Env, limit int64) ([]byte, error) {
 				res.err = nil
 			}
 		} else {
-			res.data, res.err = readToEnd(env, limit)
+			res.data, res.err = readToEnd(env, room)
 		}
 		ch <- res
 	}()
@@ -261,24 +303,33 @@ func readAll(ctx context.Context, env *Env, limit int64) ([]byte, error) {
 }
 
 // readToEnd reads what is no terminal.
-func readToEnd(env *Env, limit int64) ([]byte, error) {
+func readToEnd(env *Env, room room) ([]byte, error) {
 	var b bytes.Buffer
-	total := int64(-1)
-	if f, ok := env.Stdin.(*os.File); ok {
-		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
-			total = st.Size()
-			if limit >= 0 {
-				total = min(total, limit+1)
-			}
-			b.Grow(int(total) + bytes.MinRead)
-		}
+	total := remaining(env.Stdin)
+	if total >= 0 {
+		total = min(total, room.limit()+1)
+		b.Grow(int(total) + bytes.MinRead)
 	}
-	r := env.Stdin
-	if limit >= 0 {
-		r = io.LimitReader(r, limit+1)
-	}
+	r := io.LimitReader(env.Stdin, room.limit()+1)
 	p := newProgress(env, "read", total)
 	defer p.end()
 	_, err := b.ReadFrom(progressReader{r, p})
 	return b.Bytes(), err
+}
+
+// remaining is how many bytes a regular file still has, -1 of anything else.
+func remaining(r io.Reader) int64 {
+	f, ok := r.(*os.File)
+	if !ok {
+		return -1
+	}
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return -1
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return -1
+	}
+	return max(0, st.Size()-at)
 }
