@@ -318,7 +318,14 @@ func (s *Subscriber) pass(st stamp, c uint64) {
 	}
 	next := c + 1
 	if n := s.ring.slots; s.head > n {
-		next = max(next, s.head-n+max(n/8, 1))
+		margin := max(n/8, 1)
+		if s.block {
+			// We are not admitted yet, or this would not be gone. The number
+			// from which we are, any moment now, is head-N at the least: it
+			// must not be passed.
+			margin = 0
+		}
+		next = max(next, s.head-n+margin)
 	}
 	s.step(min(next, max(s.head, c+1)))
 }

@@ -215,6 +215,9 @@ func TestHandOver(t *testing.T) {
 // TestSameProcessor lets two processes play that are bound to one processor
 // and do not know it. To spin cannot pay there, and they find that out.
 func TestSameProcessor(t *testing.T) {
+	if shmtest.Emulated() {
+		t.Skip("under emulation it is the emulator's threads that share a processor")
+	}
 	cpus, err := allowed()
 	if err != nil {
 		t.Fatal(err)

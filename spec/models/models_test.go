@@ -95,8 +95,8 @@ var long = flag.Bool("long", false, "run models with larger bounds too")
 const limit = 10 * time.Minute
 
 func TestModels(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute or more")
+	if os.Getenv("SHM_MODELS") == "" {
+		t.Skip("takes minutes of a processor: set SHM_MODELS=1 to run the models")
 	}
 	for _, tool := range []string{"spin", "gcc"} {
 		if _, err := exec.LookPath(tool); err != nil {
