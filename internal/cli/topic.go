@@ -15,6 +15,7 @@ import (
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/procfs"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
+	"github.com/seed-298b2b26/shm/posix"
 	"github.com/seed-298b2b26/shm/topic"
 )
 
@@ -163,7 +164,7 @@ func topicHint(name string, err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "shm topic ls shows whose it is and who may subscribe; --share says so when a topic is made"
 	case errors.Is(err, shm.ErrNoSpace):
-		return "take fewer --slots or a smaller --size; shm topic ls shows what takes the memory"
+		return "shm topic ls and shm ls show what takes the memory"
 	case errors.Is(err, fs.ErrNotExist):
 		return "shm topic ls shows which topics there are"
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
@@ -172,6 +173,19 @@ func topicHint(name string, err error) string {
 		return "shm topic pub --help tells what is possible"
 	}
 	return "shm topic info shows how it is made, and who uses it"
+}
+
+// topicMount makes sure that the directory of topics is there.
+func topicMount(env *Env) error {
+	dir := env.dir()
+	if dir == "" {
+		dir = posix.DefaultDir
+	}
+	_, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &hinted{fmt.Errorf("there is no %s: %w", procfs.Printable(dir), fs.ErrNotExist), "mount a tmpfs there: topics are directories in it"}
+	}
+	return nil
 }
 
 // patiently calls try until it reports that it is done, with growing pauses;

@@ -144,7 +144,10 @@ type publishing struct {
 
 // publish makes the topic, waits for the subscribers, lets run publish what
 // it has, and ends the topic, however that went.
-func (m *making) publish(ctx context.Context, opts *topic.Options, name string, run func(p *publishing) error) (err error) {
+func (m *making) publish(ctx context.Context, env *Env, opts *topic.Options, name string, run func(p *publishing) error) (err error) {
+	if err := topicMount(env); err != nil {
+		return err
+	}
 	pub, err := topic.Create(name, opts)
 	if err != nil {
 		return err

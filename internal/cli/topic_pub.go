@@ -67,7 +67,7 @@ func (fl *pubFlags) run(ctx context.Context, env *Env, name string) error {
 	if err != nil {
 		return err
 	}
-	err = fl.publish(ctx, opts, name, func(p *publishing) error {
+	err = fl.publish(ctx, env, opts, name, func(p *publishing) error {
 		if generate {
 			return p.generate(ctx, opts.Size, fl.rate, fl.count)
 		}

@@ -78,6 +78,9 @@ func (v *receiving) open(ctx context.Context, env *Env, name string) (*receiver,
 	if err != nil {
 		return nil, err
 	}
+	if err := topicMount(env); err != nil {
+		return nil, err // one could wait for ever
+	}
 	limit := ctx
 	if v.timeout > 0 {
 		var stop func()

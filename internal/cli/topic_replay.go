@@ -101,7 +101,7 @@ func (fl *replayFlags) run(ctx context.Context, env *Env, path, name string) err
 	if err != nil {
 		return err
 	}
-	return fl.publish(ctx, opts, name, func(p *publishing) error {
+	return fl.publish(ctx, env, opts, name, func(p *publishing) error {
 		err := fl.copy(ctx, p, rec)
 		var damage *recordingError
 		switch {

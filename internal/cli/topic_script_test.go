@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/seed-298b2b26/shm/internal/cli"
 	"github.com/seed-298b2b26/shm/shmtest"
 	"github.com/seed-298b2b26/shm/topic"
 )
@@ -114,3 +116,30 @@ func TestTopicRights(t *testing.T) {
 }
 
 const topicScheme = "topic:"
+
+// TestTopicTerminal: a terminal is shown text as it is and a dump of the
+// beginning of anything else, and never binary.
+func TestTopicTerminal(t *testing.T) {
+	name := shmtest.Name(t)
+	in := strings.NewReader("grüße\na\x1b[2J\n" + strings.Repeat("\x07", 300) + "\n")
+	runWith(cli.Env{Getenv: os.Getenv, Stdin: in}, "topic", "pub", name, "--keep").want(t, 0)
+	defer func() { run("topic", "rm", name).want(t, 0) }()
+	got := on(t, 80, "topic", "sub", name)
+	has(t, got, "grüße\n", "|a.[2J|\n", "(44 bytes more)\n")
+	hasNot(t, got, "\x1b", "\x07")
+	hasNot(t, on(t, 80, "topic", "sub", name, "--json"), "\x1b", "\x07")
+	for _, args := range [][]string{{"topic", "sub", name, "--frames"}, {"topic", "record", name, "-"}} {
+		x := openTerminal(t, 80)
+		r := runWith(cli.Env{Getenv: os.Getenv, Stdout: x.tty}, args...).want(t, 2)
+		has(t, r.errOut, "terminal", "hint: redirect")
+		if s := x.shown(); s != "" {
+			t.Errorf("%q is shown", s)
+		}
+	}
+	// A narrow one is shown what matters.
+	for line := range strings.Lines(on(t, 60, "topic", "ls", name)) {
+		if n := len([]rune(line)); n > 61 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
