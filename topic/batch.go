@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime/debug"
 )
 
 // NextBatch takes up to len(into) samples at once, and waits only for the
@@ -14,20 +13,15 @@ func (s *Subscriber) NextBatch(ctx context.Context, into []Sample) (n int, err e
 	if len(into) == 0 {
 		return 0, nil
 	}
-	if into[0], err = s.Next(ctx); err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n = 1
-	defer s.caught(debug.SetPanicOnFault(true), "next", &err)
-	for ; n < len(into); n++ {
-		if into[n], err = s.take(); err != nil {
-			if errors.Is(err, ErrEmpty) || errors.Is(err, ErrHeld) || errors.Is(err, io.EOF) {
-				err = nil // the next call says it again
-			}
-			break
+	if n, err = s.tryBatch(into); n == 0 && err != nil && errors.Is(err, ErrEmpty) {
+		if into[0], err = s.Next(ctx); err != nil {
+			return 0, err
 		}
+		n, err = s.tryBatch(into[1:])
+		n++
+	}
+	if n > 0 && (errors.Is(err, ErrEmpty) || errors.Is(err, ErrHeld) || errors.Is(err, io.EOF)) {
+		err = nil // the next call says it again
 	}
 	return n, err
 }

@@ -1,6 +1,8 @@
 package topic
 
 import (
+	"runtime/debug"
+
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
 	"github.com/seed-298b2b26/shm/internal/wait"
@@ -53,7 +55,6 @@ type ringer struct {
 	bell  *bell
 	waker *wait.Waker // nil without a bell
 	last  uint32      // the news when it was last heard
-	look  func() error
 }
 
 func newRinger(b *bell, g *ring) *ringer {
@@ -69,11 +70,6 @@ func newRinger(b *bell, g *ring) *ringer {
 	} else {
 		mem.StoreRelease32(g.fencefree, 0)
 	}
-	r.look = func() error {
-		r.waker.Wake()
-		r.last = mem.LoadAcquire32(r.bell.news)
-		return nil
-	}
 	return r
 }
 
@@ -83,11 +79,30 @@ func (r *ringer) wake() {
 	if r.waker == nil {
 		return
 	}
-	if r.bell.region.Guard(r.look) != nil {
-		// Somebody has cut the bell short. Sleepers notice it as well, and
-		// look at the head now and then from here on.
-		r.waker, r.bell = nil, &bell{}
+	r.look()
+}
+
+// look is under a guard of its own, for it comes with every sample.
+func (r *ringer) look() {
+	done, before := false, debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(before)
+		if !done {
+			r.cut(recover())
+		}
+	}()
+	r.waker.Wake()
+	r.last = mem.LoadAcquire32(r.bell.news)
+	done = true
+}
+
+// cut is for when somebody has cut the bell short. Sleepers notice it as
+// well, and look at the head now and then from here on.
+func (r *ringer) cut(fault any) {
+	if f, ok := fault.(interface{ Addr() uintptr }); !ok || !r.bell.region.Contains(f.Addr()) {
+		panic(fault)
 	}
+	r.waker, r.bell = nil, &bell{}
 }
 
 // wakeAll wakes everybody, whatever the bell says.

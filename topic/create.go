@@ -54,12 +54,14 @@ func Create(name string, opts *Options) (*Publisher, error) {
 }
 
 func newPublisher(g *ring, files host, bell mem.Region, o Options) *Publisher {
-	return &Publisher{
+	p := &Publisher{
 		ring: g, files: files, opts: o,
 		bell:    newRinger(newBell(bell), g),
 		blocked: make([]int32, g.slots),
 		known:   map[topicdir.ID]struct{}{},
 	}
+	p.loan.p = p
+	return p
 }
 
 // begin starts an epoch: the first, or after a publisher that is gone. The
@@ -272,7 +274,7 @@ func (p *Publisher) finish(op string, do func() error) error {
 			Err: fmt.Errorf("a loan is out: %w", ErrBusy), Hint: "publish or discard it first",
 		}
 	}
-	p.closed = true
+	p.closed, p.free = true, 0
 	// The memory may have been cut short; that must not keep it from being
 	// given back.
 	p.ring.region.Guard(func() error {

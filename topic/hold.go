@@ -51,7 +51,8 @@ func (s *Subscriber) findEntry() bool {
 			}
 			break
 		}
-		s.entry, s.state, s.from = e, state, from
+		// What was passed over before we knew is not promised.
+		s.entry, s.state, s.from = e, state, max(from, s.at)
 		s.asked = 0
 		return true
 	}
@@ -61,27 +62,6 @@ func (s *Subscriber) findEntry() bool {
 		s.bell.ring()
 	}
 	return false
-}
-
-// freePin gives a place for a pin, -1 when all are used.
-func (s *Subscriber) freePin() int {
-	for i := range s.pins {
-		if s.pins[i] == 0 {
-			return i
-		}
-	}
-	return -1
-}
-
-// release ends a hold, or gives a copy's memory back.
-func (s *Subscriber) release(pin int, number uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if pin < 0 || s.closed || s.pins[pin] != number+1 {
-		return // a copy, or released already
-	}
-	mem.StoreRelease64(&s.pins[pin], 0)
-	s.held--
 }
 
 // buffer gives memory for a copy of n bytes.

@@ -150,7 +150,9 @@ func (p *Publisher) newReader(m *member) *reader {
 	var err error
 	if r.cursor, err = mem.Pointer[uint64](m.Region, topicdir.MemberCursor); err == nil {
 		if r.ask, err = mem.Pointer[uint64](m.Region, topicdir.MemberAsk); err == nil {
-			r.pins, err = mem.Slice[uint64](m.Region, topicdir.MemberPins, p.opts.Held)
+			if r.fenceFree, err = mem.Pointer[uint32](m.Region, topicdir.MemberFenceFree); err == nil {
+				r.pins, err = mem.Slice[uint64](m.Region, topicdir.MemberPins, p.opts.Held)
+			}
 		}
 	}
 	if err != nil {

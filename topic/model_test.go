@@ -150,8 +150,8 @@ func (m *model) invariants(t *rapid.T) {
 		}
 		from, ok := sub.s.Admitted()
 		sub.admitted = ok && sub.s.at >= from
-		if sub.s.held != len(sub.held) {
-			t.Fatalf("%d held, should be %d", sub.s.held, len(sub.held))
+		if sub.s.holding() != len(sub.held) {
+			t.Fatalf("%d held, should be %d", sub.s.holding(), len(sub.held))
 		}
 	}
 	if p.shown > p.last || p.last > p.next || *m.h.ring.head != p.shown {

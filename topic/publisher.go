@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"syscall"
 	"time"
 
 	"github.com/seed-298b2b26/shm"
@@ -39,6 +38,9 @@ type Publisher struct {
 	floor   uint64  // smallest cursor seen of admitted readers
 	blocked []int32 // how many pins block each slot
 
+	free  uint64 // below it a number has nothing in its way but pins
+	clock coarse
+
 	loan   Loan // the one that is out, if loan.out
 	closed bool
 	idle   *idle                    // does the housekeeping when nobody publishes; nil without
@@ -57,7 +59,6 @@ type Loan struct {
 	p    *Publisher
 	out  bool
 	n    uint64
-	slot uint64
 	data []byte
 	hdr  *slotHeader
 
@@ -91,83 +92,6 @@ func (p *Publisher) TryLoan(size int) (*Loan, error) { return p.Loan(noWait, siz
 
 // noWait is for who does not wait.
 var noWait context.Context
-
-func (p *Publisher) lend(ctx context.Context, size int) error {
-	if p.loan.out {
-		return p.fail("loan", fmt.Errorf("a loan is out: publish or discard it first: %w", ErrBusy))
-	}
-	if uint64(size) > p.ring.capacity {
-		return p.fail("loan", fmt.Errorf("a sample of %d bytes does not fit into slots of %d: %w", size, p.ring.capacity, syscall.EMSGSIZE))
-	}
-	s, err := p.prepare(ctx)
-	if err != nil {
-		return err
-	}
-	p.loan = Loan{p: p, out: true, n: p.next, slot: s, data: p.ring.bytes(s, uint64(size)), hdr: p.ring.headers.At(s)}
-	return nil
-}
-
-// prepare finds the slot of the next number and makes it busy.
-func (p *Publisher) prepare(ctx context.Context) (slot uint64, err error) {
-	g := p.ring
-	for {
-		if p.closed {
-			return 0, p.fail("loan", shm.ErrClosed)
-		}
-		if mem.LoadAcquire64(g.epoch) != p.epoch {
-			return 0, p.fail("loan", ErrFenced)
-		}
-		n := p.next
-		if n&1023 == 0 || p.bell.last != p.news || p.slow {
-			if err := p.housekeep(false); err != nil {
-				return 0, err
-			}
-		}
-		if n > maxNumber-1 {
-			return 0, p.fail("loan", fmt.Errorf("all %d numbers are used: %w", uint64(maxNumber), syscall.EOVERFLOW))
-		}
-		if n-p.shown >= g.slots/2 && p.last > p.shown {
-			p.show() // a batch must not come round to itself
-		}
-		if p.opts.Policy == Block {
-			if _, ok := p.room(n); !ok {
-				if p.last > p.shown {
-					p.show() // somebody must take it before there is room
-				}
-				if err := p.waitForRoom(ctx, n); err != nil {
-					return 0, err
-				}
-				continue
-			}
-		}
-		s := n & g.mask
-		h := g.headers.At(s)
-		p.busy = max(p.busy, n+1)
-		mem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, n, kindBusy)))
-		if g.capacity >= 1<<20 {
-			// Copies of this size use stores that pass others.
-			mem.StoreFenceNT()
-		} else {
-			mem.StoreFence()
-		}
-		if p.blocked[s] == 0 && (n < g.slots || n-g.slots < p.floor) {
-			return s, nil
-		}
-		// Somebody may hold what stands here, or take it just now. SYNC
-		// POINT: pin, with (*Subscriber).take.
-		mem.FullFence()
-		p.lookAll(n)
-		if n >= g.slots && n-g.slots >= p.floor {
-			p.demoteBehind(n - g.slots)
-		}
-		if p.blocked[s] == 0 {
-			return s, nil
-		}
-		mem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, n, kindHole)))
-		g.counters.holes++
-		p.next++
-	}
-}
 
 // demoteBehind demotes every admitted subscriber that still wants number n,
 // which is about to go. Under Block there is none. Who has taken everything
@@ -227,34 +151,6 @@ func (p *Publisher) Flush() error {
 	}
 	p.show()
 	return nil
-}
-
-// stampSample makes the sample whole; nobody looks at it before show.
-func (p *Publisher) stampSample(l *Loan) error {
-	g := p.ring
-	l.out = false
-	if mem.LoadAcquire64(g.epoch) != p.epoch {
-		return p.fail("publish", ErrFenced)
-	}
-	h := l.hdr
-	h.seq, h.length, h.flags, h.user = p.seq, uint64(len(l.data)), l.Flags, l.User
-	h.time = now()
-	p.slow = h.time-p.looked.UnixNano() > int64(housekeepEvery)
-	mem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, l.n, kindSample)))
-	p.seq++
-	p.next = l.n + 1
-	p.last = p.next
-	g.counters.published++
-	g.counters.bytes += uint64(len(l.data))
-	return nil
-}
-
-// show moves the head behind the last sample that is stamped, and wakes. Holes
-// that were made after it are not shown: the newest number is always a sample.
-func (p *Publisher) show() {
-	p.shown = p.last
-	mem.StoreRelease64(p.ring.head, p.last)
-	p.bell.wake()
 }
 
 // Discard gives the memory back without a sample. Nobody was shown its number,

@@ -10,10 +10,11 @@ import (
 // reader is what the publisher knows of one subscriber. The words are the
 // subscriber's; everything else is private to the publisher.
 type reader struct {
-	member *member
-	cursor *uint64
-	ask    *uint64
-	pins   []uint64
+	member    *member
+	cursor    *uint64
+	ask       *uint64
+	fenceFree *uint32 // 1: it does not fence between cursor and want
+	pins      []uint64
 
 	index    int  // of its entry in the table, -1 without
 	admitted bool // kind of the entry: admitted or, with an index, demoted
@@ -105,7 +106,7 @@ func (p *Publisher) concerns(r *reader, n, slot uint64) bool {
 // setFloor computes the smallest cursor that admitted subscribers were seen
 // at.
 func (p *Publisher) setFloor() {
-	p.floor = ^uint64(0)
+	p.floor, p.free = ^uint64(0), 0
 	for _, r := range p.readers {
 		if r.admitted {
 			p.floor = min(p.floor, r.seenCursor)

@@ -166,7 +166,14 @@ func (p *Publisher) sleepForRoom(ctx context.Context, r *reader, need uint64) {
 	mem.StoreRelease64(p.ring.want, 1+target)
 	mem.FullFence()
 	var low uint32
+	bound := roomBound
 	err := r.member.Region.Guard(func() error {
+		if mem.LoadAcquire32(r.fenceFree) == 1 {
+			// It has registered with membarrier and leaves its fence to us.
+			if _, err := sys.Membarrier(sys.MEMBARRIER_CMD_GLOBAL_EXPEDITED); err != nil {
+				bound = time.Millisecond
+			}
+		}
 		c := mem.LoadAcquire64(r.cursor)
 		low = uint32(c)
 		if c >= need {
@@ -177,15 +184,14 @@ func (p *Publisher) sleepForRoom(ctx context.Context, r *reader, need uint64) {
 	if err != nil {
 		return
 	}
-	p.sleep(ctx, r, low)
+	p.sleep(ctx, r, low, bound)
 }
 
 var errThere = errors.New("there is room")
 
 // sleep waits on the low half of the cursor, until it changes, the context
 // ends or the bound is over.
-func (p *Publisher) sleep(ctx context.Context, r *reader, low uint32) {
-	bound := roomBound
+func (p *Publisher) sleep(ctx context.Context, r *reader, low uint32, bound time.Duration) {
 	if p.opts.Patience >= 0 {
 		bound = min(bound, max(p.opts.Patience/4, time.Millisecond))
 	}

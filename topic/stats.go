@@ -63,7 +63,7 @@ func (s *Subscriber) Stats() (st SubscriberStats) {
 	}
 	defer s.caught(debug.SetPanicOnFault(true), "stats", new(error))
 	if c := s.stats; c != nil {
-		st = SubscriberStats{Taken: c.taken, Lost: c.lost, Copied: c.copied, Sleeps: c.sleeps, Held: s.held}
+		st = SubscriberStats{Taken: c.taken, Lost: c.lost, Copied: c.copied, Sleeps: c.sleeps, Held: s.holding()}
 	}
 	if head := mem.LoadAcquire64(s.ring.head); head > s.at {
 		st.Lag = head - s.at

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
+	"github.com/seed-298b2b26/shm/internal/wait"
 )
 
 // Subscribe joins a topic. The context bounds the waits that opts ask for; it
@@ -93,6 +94,9 @@ func (s *Subscriber) enrol(r mem.Region) {
 	ask := place[uint64](r, topicdir.MemberAsk, &err)
 	if err == nil {
 		*cursor, *ask = s.at, 1
+		if s.fenceFree = s.block && wait.FenceFree(); s.fenceFree {
+			*place[uint32](r, topicdir.MemberFenceFree, &err) = 1
+		}
 	}
 }
 
@@ -109,6 +113,7 @@ func (s *Subscriber) join(m *own) (err error) {
 	if err != nil {
 		return s.fail("subscribe", err)
 	}
+	s.holds = make([]uint64, s.config.Held)
 	s.asked = 1
 	s.bell.ring()
 	return nil
@@ -240,11 +245,11 @@ func (s *Subscriber) Close() error {
 		s.mu.Unlock()
 		return nil
 	}
-	if s.held > 0 {
+	if held := s.holding(); held > 0 {
 		defer s.mu.Unlock()
 		return &shm.Error{
 			Op: "close", Kind: "topic", Name: topicdir.Address(s.peer.Name()),
-			Err: fmt.Errorf("%d samples are held: %w", s.held, ErrBusy), Hint: "release them first",
+			Err: fmt.Errorf("%d samples are held: %w", held, ErrBusy), Hint: "release them first",
 		}
 	}
 	s.closed = true

@@ -7,11 +7,9 @@ import (
 	"io"
 	"iter"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
 )
 
@@ -21,10 +19,11 @@ import (
 // Guarantee: a sample that Next gave is whole, and stays so until Release.
 type Subscriber struct {
 	*station
-	ring   *ring
-	member *own // nil for an observer
-	opts   SubscribeOptions
-	block  bool // the topic's policy
+	ring      *ring
+	member    *own // nil for an observer
+	opts      SubscribeOptions
+	block     bool // the topic's policy
+	fenceFree bool // and the publisher fences for us before it waits
 
 	// The subscriber's own words, which the publisher reads.
 	cursor *uint64
@@ -32,12 +31,13 @@ type Subscriber struct {
 	pins   []uint64
 	stats  *readerCounters
 
-	mu       sync.Mutex
+	mu       latch
 	at       uint64 // private copy of the cursor
 	head     uint64 // of the last look
 	nextSeq  uint64 // dense sequence of the next sample, if seqKnown
 	seqKnown bool
-	held     int // pins in use
+	holds    []uint64 // what stands in the pins, for us alone
+	eager    eager
 
 	entry   *entry // our line of the table, nil before the first admission
 	state   uint64 // its state when we compared the ID
@@ -96,11 +96,15 @@ func (m *Sample) Release() {
 //     goes on behind it.
 //   - ErrTruncated: the topic's memory was cut short.
 //   - fs.ErrClosed.
-func (s *Subscriber) Next(ctx context.Context) (Sample, error) {
-	m, err := s.TryNext()
-	if err == nil || !errors.Is(err, ErrEmpty) {
-		return m, err
+func (s *Subscriber) Next(ctx context.Context) (m Sample, err error) {
+	if err = s.try(&m, true); err != nil && errors.Is(err, ErrEmpty) {
+		return s.await(ctx)
 	}
+	return m, err
+}
+
+// await is Next where nothing is there yet.
+func (s *Subscriber) await(ctx context.Context) (m Sample, err error) {
 	// One waits in the topic's memory, the others wait for their turn: a
 	// sample wakes one of them, not all.
 	select {
@@ -114,7 +118,7 @@ func (s *Subscriber) Next(ctx context.Context) (Sample, error) {
 	}
 	defer func() { s.turn <- struct{}{} }()
 	for {
-		if m, err = s.TryNext(); err == nil || !errors.Is(err, ErrEmpty) {
+		if err = s.try(&m, false); err == nil || !errors.Is(err, ErrEmpty) {
 			return m, err
 		}
 		if s.hopeless() {
@@ -131,10 +135,8 @@ func (s *Subscriber) Next(ctx context.Context) (Sample, error) {
 
 // TryNext is Next that does not wait: ErrEmpty.
 func (s *Subscriber) TryNext() (m Sample, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	defer s.caught(debug.SetPanicOnFault(true), "next", &err)
-	return s.take()
+	err = s.try(&m, false)
+	return m, err
 }
 
 // caught ends what debug.SetPanicOnFault began, and makes an error of a fault
@@ -178,154 +180,4 @@ func (s *Subscriber) Samples(ctx context.Context) iter.Seq2[Sample, error] {
 func (s *Subscriber) give(yield func(Sample, error) bool, m Sample, err error) bool {
 	defer m.Release()
 	return yield(m, err)
-}
-
-// take is one attempt; s.mu is held. The steps are those of spec/topic.md,
-// section 7.
-func (s *Subscriber) take() (Sample, error) {
-	g := s.ring
-	if s.closed {
-		return Sample{}, s.fail("next", shm.ErrClosed)
-	}
-	for tries := 0; ; tries++ {
-		c := s.at
-		if c >= s.head {
-			head := mem.LoadAcquire64(g.head)
-			if head < s.head || head-s.head > 1<<49 {
-				return Sample{}, s.fail("next", fmt.Errorf("the head went from %d to %d: %w", s.head, head, ErrCorrupt))
-			}
-			s.head = head
-			if c >= head {
-				return Sample{}, s.empty(head)
-			}
-		}
-		if tries > int(g.slots)*2 {
-			return Sample{}, s.fail("next", fmt.Errorf("the publisher overwrites faster than this process copies: %w", ErrEmpty))
-		}
-		h := g.headers.At(c & g.mask)
-		if s.admitted(c) {
-			pin := s.freePin()
-			if pin < 0 {
-				return Sample{}, s.fail("next", fmt.Errorf("%d samples are held: %w", len(s.pins), ErrHeld))
-			}
-			mem.StoreRelease64(&s.pins[pin], c+1)
-			mem.FullFence() // SYNC POINT: pin, with (*Publisher).prepare and demote
-			st := stamp(mem.LoadAcquire64(&h.stamp))
-			if s.believe(st, c) && mem.LoadAcquire64(&s.entry.state) == s.state {
-				if m, ok := s.sample(h, c, pin); ok {
-					s.held++
-					s.count(&m)
-					s.step(c + 1)
-					return m, nil
-				}
-				mem.StoreRelease64(&s.pins[pin], 0)
-				s.step(c + 1)
-				return Sample{}, s.tooLong("next", c)
-			}
-			mem.StoreRelease64(&s.pins[pin], 0)
-			if !s.believe(st, c) {
-				s.pass(st, c)
-			} // else we were demoted just now: a copy may do
-			continue
-		}
-		st := stamp(mem.LoadAcquire64(&h.stamp))
-		if !s.believe(st, c) {
-			s.pass(st, c)
-			continue
-		}
-		m, ok := s.sample(h, c, -1)
-		if ok {
-			m.Data = append(s.buffer(len(m.Data)), m.Data...)
-		}
-		mem.LoadFence()
-		if stamp(mem.LoadAcquire64(&h.stamp)) != st {
-			s.pass(0, c)
-			continue
-		}
-		if !ok {
-			s.step(c + 1)
-			return Sample{}, s.tooLong("next", c)
-		}
-		s.count(&m)
-		s.step(c + 1)
-		return m, nil
-	}
-}
-
-func (s *Subscriber) tooLong(op string, c uint64) error {
-	return s.fail(op, fmt.Errorf("sample %d says it is longer than its slot: %w", c, ErrCorrupt))
-}
-
-// believe reports whether a stamp says that its slot holds sample c, by the
-// publisher whose number c is.
-func (s *Subscriber) believe(st stamp, c uint64) bool {
-	if st.kind() != kindSample || st.number() != c {
-		return false
-	}
-	return s.rightEpoch(st, c)
-}
-
-// rightEpoch reports whether number c is the present publisher's and so is the
-// stamp, or neither is. since has the epoch that it belongs to beside it, so
-// one load tells both; it must come after that of the stamp.
-func (s *Subscriber) rightEpoch(st stamp, c uint64) bool {
-	since := stamp(mem.LoadAcquire64(s.ring.since))
-	return (st.epoch() == since.epoch()) == (c >= since.number())
-}
-
-// sample reads what stands before the payload, each word once.
-func (s *Subscriber) sample(h *slotHeader, c uint64, pin int) (Sample, bool) {
-	n := h.length
-	if n > s.ring.capacity {
-		return Sample{}, false
-	}
-	seq := h.seq
-	m := Sample{
-		Data: s.ring.bytes(c&s.ring.mask, n), Number: c, Seq: seq,
-		Time: time.Unix(0, h.time), User: h.user, Flags: h.flags,
-		s: s, pin: pin,
-	}
-	return m, true
-}
-
-// step moves the cursor behind a number that was dealt with.
-func (s *Subscriber) step(c uint64) {
-	was := s.at
-	s.at = c
-	if s.cursor == nil {
-		return
-	}
-	mem.StoreRelease64(s.cursor, c)
-	if s.block {
-		mem.FullFence() // SYNC POINT: want, with (*Publisher).sleepForRoom
-		// Only who passes the mark rings, not everybody who is beyond it.
-		if w := mem.LoadAcquire64(s.ring.want); w != 0 && was < w-1 && w-1 <= c {
-			s.wakePublisher()
-		}
-	}
-}
-
-// pass goes past number c, which cannot be had: a hole, or overwritten.
-func (s *Subscriber) pass(st stamp, c uint64) {
-	if st.kind() == kindHole && st.number() == c && s.rightEpoch(st, c) {
-		s.step(c + 1)
-		return
-	}
-	// Overwritten. Go where there is some time before the publisher comes
-	// round again.
-	if head := mem.LoadAcquire64(s.ring.head); head > s.head && head-s.head <= 1<<49 {
-		s.head = head
-	}
-	next := c + 1
-	if n := s.ring.slots; s.head > n {
-		margin := max(n/8, 1)
-		if s.block {
-			// We are not admitted yet, or this would not be gone. The number
-			// from which we are, any moment now, is head-N at the least: it
-			// must not be passed.
-			margin = 0
-		}
-		next = max(next, s.head-n+margin)
-	}
-	s.step(min(next, max(s.head, c+1)))
 }

@@ -28,7 +28,7 @@ func wakeWord(word *uint32, v uint32) {
 func waitWord(ctx context.Context, word *uint32, v uint32) error {
 	for {
 		got := mem.LoadAcquire32(word)
-		if got == v {
+		if int32(got-v) >= 0 {
 			return nil
 		}
 		if ctx.Err() != nil {

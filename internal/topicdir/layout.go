@@ -122,9 +122,10 @@ const (
 
 // A subscriber's file. The counters follow the pins: MemberCounters.
 const (
-	MemberCursor = 4096
-	MemberAsk    = 4224
-	MemberPins   = 4352
+	MemberCursor    = 4096
+	MemberAsk       = 4224
+	MemberFenceFree = 4232
+	MemberPins      = 4352
 )
 
 // Indices of the words at MemberCounters.

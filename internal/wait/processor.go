@@ -30,6 +30,10 @@ func (q *quota) several() bool {
 	return runtime.GOMAXPROCS(0) > 1 && !q.one.Load()
 }
 
+// Parallel reports whether this process and another can run at once, so that
+// it can pay to look again and again for what the other does.
+func Parallel() bool { return processors.several() }
+
 // refresh reads the quota when the last reading is old.
 func (q *quota) refresh(at time.Time) {
 	now := int64(at.Sub(q.started))
