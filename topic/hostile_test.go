@@ -75,16 +75,15 @@ func init() {
 // TestScribbler: a subscriber that writes whatever it can, wherever it can,
 // harms no other, and the publisher only in time.
 func TestScribbler(t *testing.T) {
-	if os.Getenv("SHM_STRESS") == "" {
-		t.Skip("a joiner may still miss samples about its admission on a busy machine: set SHM_STRESS=1 to see")
-	}
 	for _, policy := range []topic.Policy{topic.Block, topic.DropOldest} {
 		t.Run(policy.String(), func(t *testing.T) {
 			shmtest.CheckLeaks(t)
 			name := shmtest.Name(t)
 			j := job{Name: name, Policy: policy, Hold: 3}
 			o := j.options()
-			o.Patience = 10 * time.Millisecond
+			// Longer than a busy machine keeps the good one from running: who
+			// moves nothing for the patience is demoted, and may lose.
+			o.Patience = time.Second
 			p, err := topic.Create(name, o)
 			if err != nil {
 				t.Fatal(err)
@@ -117,7 +116,7 @@ func TestScribbler(t *testing.T) {
 				longest = max(longest, time.Since(at))
 			}
 			t.Logf("%d published, the longest in %v, %+v", i, longest, p.Stats())
-			if longest > 2*time.Second {
+			if longest > 5*time.Second {
 				t.Errorf("one sample took %v", longest)
 			}
 			bad.Kill()
