@@ -36,6 +36,7 @@ type room struct {
 // all below it.
 var rooms = map[string]room{
 	"internal/procfs":   {floor: -1, stdOnly: true},
+	"internal/point":    {floor: -1, stdOnly: true},
 	"internal/sys":      {floor: 0},
 	"internal/mem":      {floor: 1},
 	"shmtest":           {floor: 2, tests: true},

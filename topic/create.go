@@ -100,13 +100,13 @@ func (p *Publisher) begin(id topicdir.ID, takeOver bool) error {
 	p.seq = p.sequence(head, before)
 	if takeOver {
 		// What was stamped and not shown counts no more.
-		g.counters.published = p.seq
+		mem.Store(&g.counters.published, p.seq)
 	}
 	p.inherit(heirs)
 	mem.StoreRelease64(g.end, 0)
 	mem.StoreRelease64(g.want, 0)
 	mem.FullFence()
-	*g.publisher = id
+	mem.Store(g.publisher, [16]byte(id))
 	if err := p.housekeep(true); err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (p *Publisher) finish(op string, do func() error) error {
 				p.show()
 			}
 			mem.StoreRelease64(p.ring.end, 1+p.last)
-			p.ring.counters.wakes = p.wakes + p.bell.rings()
+			mem.Store(&p.ring.counters.wakes, p.wakes+p.bell.rings())
 			p.bell.wakeAll(p.ring)
 		}
 		p.final = p.stats()

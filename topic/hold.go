@@ -76,10 +76,10 @@ func (s *Subscriber) count(m *Sample) {
 	if s.stats == nil {
 		return
 	}
-	s.stats.taken++
-	s.stats.lost += m.Missed
+	mem.Add(&s.stats.taken, 1)
+	mem.Add(&s.stats.lost, m.Missed)
 	if m.pin < 0 {
-		s.stats.copied++
+		mem.Add(&s.stats.copied, 1)
 	}
 }
 

@@ -46,8 +46,8 @@ func (p *Publisher) housekeep(force bool) error {
 	}
 	p.looked, p.news = t, news
 	c := p.ring.counters
-	c.housekeepings++
-	c.wakes = p.wakes + p.bell.rings()
+	mem.Add(&c.housekeepings, 1)
+	mem.Store(&c.wakes, p.wakes+p.bell.rings())
 	mem.StoreRelease64(p.ring.alive, uint64(t.UnixNano()))
 	if err := p.files.Named(); err != nil {
 		return p.fail("publish", err)

@@ -110,7 +110,7 @@ func (p *Publisher) prepare(ctx context.Context) (slot uint64, err error) {
 			return s, nil
 		}
 		mem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, n, kindHole)))
-		g.counters.holes++
+		mem.Add(&g.counters.holes, 1)
 		p.next++
 	}
 }
@@ -140,15 +140,19 @@ func (p *Publisher) stampSample(l *Loan) error {
 		p.slow, p.free = true, 0
 	}
 	size := uint64(len(l.data))
-	h.seq, h.length, h.flags, h.time, h.user = p.seq, size, l.Flags, t, l.User
+	mem.Store(&h.seq, p.seq)
+	mem.Store(&h.length, size)
+	mem.Store(&h.flags, l.Flags)
+	mem.Store(&h.time, t)
+	mem.Store(&h.user, l.User)
 	if g.capacity >= 1<<20 {
 		mem.StoreFenceNT()
 	}
 	mem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, n, kindSample)))
 	p.seq++
 	p.next, p.last = n+1, n+1
-	g.counters.published++
-	g.counters.bytes += size
+	mem.Add(&g.counters.published, 1)
+	mem.Add(&g.counters.bytes, size)
 	return nil
 }
 

@@ -168,7 +168,7 @@ func (p *Publisher) Send(ctx context.Context, data []byte) error {
 	p.enter()
 	err := p.lend(ctx, len(data))
 	if err == nil {
-		copy(p.loan.data, data)
+		mem.Copy(p.loan.data, data)
 		if err = p.stampSample(&p.loan); err == nil {
 			p.show()
 		}
@@ -187,7 +187,7 @@ func (p *Publisher) SendBatch(ctx context.Context, all [][]byte) (n int, err err
 		if err = p.lend(ctx, len(data)); err != nil {
 			break
 		}
-		copy(p.loan.data, data)
+		mem.Copy(p.loan.data, data)
 		if err = p.stampSample(&p.loan); err != nil {
 			break
 		}

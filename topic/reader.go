@@ -153,7 +153,8 @@ func (p *Publisher) admit(r *reader) bool {
 	e := &p.ring.table[r.index]
 	p.setState(r.index, stateFree)
 	mem.StoreFence()
-	e.id, e.from = r.member.ID, from
+	mem.Store(&e.id, [16]byte(r.member.ID))
+	mem.Store(&e.from, from)
 	p.setState(r.index, stateAdmitted)
 	r.admitted = true
 	p.setFloor()
@@ -208,7 +209,7 @@ func (p *Publisher) demote(r *reader, why string) {
 		return
 	}
 	p.setFloor()
-	p.ring.counters.demoted++
+	mem.Add(&p.ring.counters.demoted, 1)
 	p.log(slog.LevelWarn, "subscriber demoted", r, why)
 }
 
@@ -223,7 +224,7 @@ func (p *Publisher) evict(r *reader, why string) {
 	p.setState(r.index, stateFree)
 	r.index = -1
 	p.setFloor()
-	p.ring.counters.evicted++
+	mem.Add(&p.ring.counters.evicted, 1)
 	level := slog.LevelWarn
 	if why == left {
 		level = slog.LevelInfo

@@ -67,7 +67,7 @@ func (p *Publisher) waitForRoom(ctx context.Context, n uint64) error {
 		t := time.Now()
 		if began.IsZero() {
 			began = t
-			p.ring.counters.waits++
+			mem.Add(&p.ring.counters.waits, 1)
 			p.resetPatience(t)
 		}
 		if p.impatient(t, need) {

@@ -93,9 +93,10 @@ func (s *Subscriber) enrol(r mem.Region) {
 	cursor := place[uint64](r, topicdir.MemberCursor, &err)
 	ask := place[uint64](r, topicdir.MemberAsk, &err)
 	if err == nil {
-		*cursor, *ask = s.at, 1
+		mem.Store(cursor, s.at)
+		mem.Store(ask, 1)
 		if s.fenceFree = s.block && wait.FenceFree(); s.fenceFree {
-			*place[uint32](r, topicdir.MemberFenceFree, &err) = 1
+			mem.Store(place[uint32](r, topicdir.MemberFenceFree, &err), 1)
 		}
 	}
 }

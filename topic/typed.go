@@ -88,7 +88,7 @@ func (p TypedPublisher[T]) Send(ctx context.Context, v T) error {
 	if err != nil {
 		return err
 	}
-	*to = v
+	mem.Store(to, v)
 	return l.Publish()
 }
 

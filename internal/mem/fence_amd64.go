@@ -2,7 +2,11 @@
 
 package mem
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/seed-298b2b26/shm/internal/point"
+)
 
 // still is read to hold the compiler back. Nobody writes it or its
 // neighbours, so it stays in every core's cache.
@@ -17,6 +21,9 @@ func hold() { atomic.LoadUint32(&still.word) }
 
 // StoreRelease64 stores v at p, and no earlier access moves behind that.
 func StoreRelease64(p *uint64, v uint64) {
+	if point.On {
+		pass(p)
+	}
 	hold()
 	*p = v
 	hold() // else it could be found dead, or merged with a neighbour
@@ -24,6 +31,9 @@ func StoreRelease64(p *uint64, v uint64) {
 
 // StoreRelease32 stores v at p, and no earlier access moves behind that.
 func StoreRelease32(p *uint32, v uint32) {
+	if point.On {
+		pass(p)
+	}
 	hold()
 	*p = v
 	hold()

@@ -52,6 +52,7 @@ func (r Region) TryReadAt(p []byte, off int64) (n int, ok bool) {
 
 // TryWriteAt is TryReadAt in the other direction.
 func (r Region) TryWriteAt(p []byte, off int64) (n int, ok bool) {
+	passBytes(r.b[off:])
 	n, caught := guardedCopy(r.b[off:], p)
 	return n, caught == nil
 }
@@ -67,6 +68,7 @@ func (r Region) ReadAt(p []byte, off int64) (n int, err error) {
 // *Fault, n counts the bytes before the page that could not be written, and
 // those are in the region. A fault elsewhere, in p, is panicked again.
 func (r Region) WriteAt(p []byte, off int64) (n int, err error) {
+	passBytes(r.b[off:])
 	return r.copy(r.b[off:], p, r.b[off:])
 }
 
@@ -128,6 +130,7 @@ func TryStore[T any](p *T, v T) (ok bool) {
 			recover()
 		}
 	}()
+	pass(p)
 	*p = v
 	return true
 }

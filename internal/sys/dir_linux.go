@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298b2b26/shm/internal/point"
 )
 
 // AT_FDCWD stands for the working directory where a directory's descriptor
@@ -14,6 +16,7 @@ const AT_FDCWD = unix.AT_FDCWD
 
 // Openat is openat(2), retried after a signal.
 func Openat(dir int, name string, flags int, mode uint32) (int, error) {
+	passOpen(flags)
 	for {
 		fd, err := unix.Openat(dir, name, flags, mode)
 		if err != unix.EINTR {
@@ -23,20 +26,33 @@ func Openat(dir int, name string, flags int, mode uint32) (int, error) {
 }
 
 // Mkdirat is mkdirat(2).
-func Mkdirat(dir int, name string, mode uint32) error { return unix.Mkdirat(dir, name, mode) }
+func Mkdirat(dir int, name string, mode uint32) error {
+	point.Pass("mkdir", 0, 0)
+	return unix.Mkdirat(dir, name, mode)
+}
 
 // Chmodat is fchmodat(2); a symbolic link is followed.
-func Chmodat(dir int, name string, mode uint32) error { return unix.Fchmodat(dir, name, mode, 0) }
+func Chmodat(dir int, name string, mode uint32) error {
+	point.Pass("chmod", 0, 0)
+	return unix.Fchmodat(dir, name, mode, 0)
+}
 
 // Unlinkat is unlinkat(2) for anything but a directory.
-func Unlinkat(dir int, name string) error { return unix.Unlinkat(dir, name, 0) }
+func Unlinkat(dir int, name string) error {
+	point.Pass("unlink", 0, 0)
+	return unix.Unlinkat(dir, name, 0)
+}
 
 // Rmdirat is unlinkat(2) for an empty directory.
-func Rmdirat(dir int, name string) error { return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) }
+func Rmdirat(dir int, name string) error {
+	point.Pass("rmdir", 0, 0)
+	return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
+}
 
 // RenameatNoReplace is renameat2(2) with RENAME_NOREPLACE inside one
 // directory.
 func RenameatNoReplace(dir int, from, to string) error {
+	point.Pass("rename", 0, 0)
 	return unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
 }
 
@@ -52,6 +68,7 @@ func LstatAt(dir int, name string) (Stat, error) {
 // LinkFDAt gives the unnamed file fd (O_TMPFILE) a name in the directory. It
 // fails with EEXIST when the name is taken.
 func LinkFDAt(fd, dir int, name string) error {
+	point.Pass("link", 0, 0)
 	// As in LinkFD.
 	err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), dir, name, unix.AT_SYMLINK_FOLLOW)
 	if err == unix.ENOENT || err == unix.EXDEV {
@@ -82,6 +99,7 @@ func Rewind(dir int) error {
 // LockByte is F_OFD_SETLK for a write lock on the first byte of the file. It
 // does not wait: EAGAIN says that somebody else has it, or a read lock there.
 func LockByte(fd int) error {
+	point.Pass("lock", 0, 0)
 	l := unix.Flock_t{Type: unix.F_WRLCK, Len: 1}
 	for {
 		err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298b2b26/shm/internal/point"
 )
 
 // Errnos and open flags whose numbers come from the machine's own table.
@@ -23,6 +25,7 @@ const (
 
 // Open is open(2), retried after a signal.
 func Open(path string, flags int, mode uint32) (int, error) {
+	passOpen(flags)
 	for {
 		fd, err := unix.Open(path, flags, mode)
 		if err != unix.EINTR {
@@ -31,9 +34,17 @@ func Open(path string, flags int, mode uint32) (int, error) {
 	}
 }
 
+// passOpen is for what may make a file.
+func passOpen(flags int) {
+	if point.On && (flags&unix.O_CREAT != 0 || flags&unix.O_TMPFILE == unix.O_TMPFILE) {
+		point.Pass("open", 0, 0)
+	}
+}
+
 // Close is close(2). Linux has released the descriptor even when it answers
 // EINTR, so nothing is retried and that answer is no error.
 func Close(fd int) error {
+	point.Pass("close", 0, 0)
 	if err := unix.Close(fd); err != nil && err != unix.EINTR {
 		return err
 	}
@@ -48,6 +59,7 @@ func Fcntl(fd, cmd, arg int) (int, error) { return unix.FcntlInt(uintptr(fd), cm
 
 // Ftruncate is ftruncate(2), retried after a signal.
 func Ftruncate(fd int, size int64) error {
+	point.Pass("ftruncate", 0, 0)
 	for {
 		if err := unix.Ftruncate(fd, size); err != unix.EINTR {
 			return err
@@ -57,6 +69,7 @@ func Ftruncate(fd int, size int64) error {
 
 // Fallocate is fallocate(2), retried after a signal.
 func Fallocate(fd int, mode uint32, offset, length int64) error {
+	point.Pass("fallocate", 0, 0)
 	for {
 		if err := unix.Fallocate(fd, mode, offset, length); err != unix.EINTR {
 			return err
@@ -65,17 +78,27 @@ func Fallocate(fd int, mode uint32, offset, length int64) error {
 }
 
 // Fchmod is fchmod(2).
-func Fchmod(fd int, mode uint32) error { return unix.Fchmod(fd, mode) }
+func Fchmod(fd int, mode uint32) error {
+	point.Pass("fchmod", 0, 0)
+	return unix.Fchmod(fd, mode)
+}
 
 // Fchown is fchown(2).
-func Fchown(fd, uid, gid int) error { return unix.Fchown(fd, uid, gid) }
+func Fchown(fd, uid, gid int) error {
+	point.Pass("fchown", 0, 0)
+	return unix.Fchown(fd, uid, gid)
+}
 
 // Unlink is unlink(2).
-func Unlink(path string) error { return unix.Unlink(path) }
+func Unlink(path string) error {
+	point.Pass("unlink", 0, 0)
+	return unix.Unlink(path)
+}
 
 // LinkFD gives the unnamed file fd (O_TMPFILE) the name path. It fails with
 // EEXIST when the name is taken.
 func LinkFD(fd int, path string) error {
+	point.Pass("link", 0, 0)
 	// Linking by AT_EMPTY_PATH needed a capability before Linux 6.10; by
 	// /proc it works for everyone, where /proc is mounted.
 	err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
@@ -89,6 +112,7 @@ func LinkFD(fd int, path string) error {
 
 // RenameNoReplace is renameat2(2) with RENAME_NOREPLACE.
 func RenameNoReplace(from, to string) error {
+	point.Pass("rename", 0, 0)
 	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 }
 
@@ -171,7 +195,10 @@ func convertFS(st *unix.Statfs_t) Statfs {
 func Pread(fd int, p []byte, offset int64) (int, error) { return unix.Pread(fd, p, offset) }
 
 // Pwrite is pwrite(2).
-func Pwrite(fd int, p []byte, offset int64) (int, error) { return unix.Pwrite(fd, p, offset) }
+func Pwrite(fd int, p []byte, offset int64) (int, error) {
+	point.Pass("pwrite", 0, 0)
+	return unix.Pwrite(fd, p, offset)
+}
 
 // MemfdCreate is memfd_create(2).
 func MemfdCreate(name string, flags int) (int, error) { return unix.MemfdCreate(name, flags) }

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298b2b26/shm/internal/point"
 )
 
 // Operations of futex(2), and flags of futex_waitv(2), from linux/futex.h.
@@ -28,6 +30,7 @@ const (
 // Nil means woken, perhaps for nothing. EAGAIN means that the word was not
 // val, ETIMEDOUT and EINTR what they say, EFAULT that there is no such page.
 func FutexWait(addr uintptr, val uint32, timeout time.Duration) error {
+	point.Pass("sleep", 0, 0)
 	var limit *unix.Timespec
 	if timeout >= 0 {
 		ts := unix.NsecToTimespec(int64(timeout))
@@ -39,7 +42,10 @@ func FutexWait(addr uintptr, val uint32, timeout time.Duration) error {
 // FutexWake is futex(2) with FUTEX_WAKE: it wakes at most n of those who
 // sleep on the word at addr, in this process and in others, and tells how
 // many there were.
-func FutexWake(addr uintptr, n int) (int, error) { return wake(addr, futexWake, n) }
+func FutexWake(addr uintptr, n int) (int, error) {
+	point.Pass("wake", 0, 0)
+	return wake(addr, futexWake, n)
+}
 
 // FutexWakePrivate wakes at most n of those who sleep on the word at p in
 // FutexWaitv as its private word.
@@ -82,6 +88,7 @@ func FutexWaitv(addr uintptr, val uint32, private *uint32, privateVal uint32, ti
 	if !HasFutexWaitv() {
 		return unix.ENOSYS
 	}
+	point.Pass("sleep", 0, 0)
 	var limit *unix.Timespec
 	if timeout >= 0 {
 		// This call wants a point in time, not a duration.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/sys"
 )
 
@@ -187,9 +188,12 @@ func (o *Owner) build(mount *sys.FD, temp string, opts *CreateOptions) (err erro
 // firstEpoch writes into the hot lines of a new topic that its first publisher
 // begins with number 0.
 func firstEpoch(hot []byte, publisher ID) {
-	le.PutUint64(hot[HotEpoch:], 1)
-	le.PutUint64(hot[HotSince:], 1<<(64-sinceEpochBits))
-	copy(hot[HotPublisher:], publisher[:])
+	var w [8]byte
+	le.PutUint64(w[:], 1)
+	mem.Copy(hot[HotEpoch:], w[:])
+	le.PutUint64(w[:], 1<<(64-sinceEpochBits))
+	mem.Copy(hot[HotSince:], w[:])
+	mem.Copy(hot[HotPublisher:], publisher[:])
 }
 
 // swept reports whether somebody renamed the half-made directory away.

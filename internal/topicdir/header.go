@@ -64,9 +64,9 @@ func (h *Header) encode(b []byte) {
 
 // setReady stores the ready word, after everything else.
 func setReady(r mem.Region) error {
-	w, err := mem.Atomic[atomic.Uint32](r, OffReady)
+	w, err := mem.Pointer[uint32](r, OffReady)
 	if err == nil {
-		w.Store(Ready)
+		mem.StoreRelease32(w, Ready)
 	}
 	return err
 }

@@ -83,7 +83,7 @@ func (p *Peer) joinOnce(id ID, init func(mem.Region)) (*Membership, error) {
 	header := Header{Kind: KindSubscriber, Size: size, Instance: id, Topic: p.TopicID, Maker: thisMaker()}
 	b := make([]byte, HeaderSize)
 	header.encode(b)
-	copy(m.Region.Bytes(), b)
+	mem.Copy(m.Region.Bytes(), b)
 	if init != nil {
 		init(m.Region)
 	}

@@ -3,7 +3,6 @@ package wait
 import (
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/sys"
@@ -53,7 +52,7 @@ func (b *Bell) raise() (ok bool) {
 			}
 		}
 	}()
-	atomic.StoreUint32(b.Flag, 1)
+	mem.Swap32(b.Flag, 1)
 	return true
 }
 

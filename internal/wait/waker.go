@@ -2,7 +2,6 @@ package wait
 
 import (
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
@@ -79,7 +78,7 @@ func (w *Waker) skip() bool {
 // ring takes the flag down before it changes the word: who raises it again in
 // between finds another word than it wants to sleep on.
 func (w *Waker) ring() {
-	atomic.SwapUint32(w.Flag, 0)
+	mem.Swap32(w.Flag, 0)
 	w.Rings++
 	if w.WakeAll() > 0 {
 		w.streak, w.rest = 0, 0
@@ -104,7 +103,7 @@ func (w *Waker) ring() {
 // flag says, and gives their number. It is for changes after which no sleeper
 // can be relied on to have raised the flag: a take-over, an end.
 func (w *Waker) WakeAll() int {
-	atomic.AddUint32(w.Word, 1)
+	mem.Add32(w.Word, 1)
 	return WakeWord(w.Word)
 }
 
