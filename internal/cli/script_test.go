@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -33,7 +35,8 @@ import (
 //	hold WHO ARG.. the program holder runs as WHO; $WHO_pid, and for a memfd $WHO_address
 //	letgo WHO      it ends
 //	start WHO CMD. CMD runs in the background; $WHO_pid, and WHO.out has its output
-//	await WHO RE   its output has a line that matches
+//	await WHO RE   its output has a line that matches;  never WHO RE  it has none
+//	until RE CMD.. CMD is executed over and over until its output matches
 //	interrupt WHO  it gets SIGINT;  finish WHO N  it ends with status N
 //	type WHO TEXT  TEXT and a newline come on its standard input
 //	[emulated]     an emulator runs the programs
@@ -65,6 +68,8 @@ func scriptParams(dir string) testscript.Params {
 			"letgo":     cmdLetgo,
 			"start":     cmdStart,
 			"await":     cmdAwait,
+			"never":     cmdNever,
+			"until":     cmdUntil,
 			"interrupt": cmdInterrupt,
 			"finish":    cmdFinish,
 			"type":      cmdType,
@@ -186,17 +191,9 @@ func launch(ts *testscript.TestScript, who string, args []string) *background {
 	if old := ts.Value(peersKey{}).(map[string]*background)[who]; old != nil {
 		old.kill()
 	}
-	path, err := lookPath(ts, args[0])
-	ts.Check(err)
-	p := &background{cmd: exec.Command(path, args[1:]...), lines: make(chan string, 1000), done: make(chan struct{})}
-	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Args[0] = args[0]
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "SHM_DIR", "WORK", "TERM", "GORACE"} {
-		if v := ts.Getenv(name); v != "" {
-			p.cmd.Env = append(p.cmd.Env, name+"="+v)
-		}
-	}
+	p := &background{cmd: command(ts, args), lines: make(chan string, 1000), done: make(chan struct{})}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var err error
 	p.stdin, err = p.cmd.StdinPipe()
 	ts.Check(err)
 	r, w, err := os.Pipe()
@@ -222,6 +219,20 @@ func launch(ts *testscript.TestScript, who string, args []string) *background {
 	ts.Value(peersKey{}).(map[string]*background)[who] = p
 	ts.Setenv(who+"_pid", strconv.Itoa(p.cmd.Process.Pid))
 	return p
+}
+
+// command is a program with the environment of the script.
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
+	path, err := lookPath(ts, args[0])
+	ts.Check(err)
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Dir, cmd.Args[0] = ts.MkAbs("."), args[0]
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "SHM_DIR", "WORK", "TERM", "GORACE"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	return cmd
 }
 
 func lookPath(ts *testscript.TestScript, name string) (string, error) {
@@ -251,16 +262,46 @@ func (p *background) await(re *regexp.Regexp) (string, error) {
 		select {
 		case l, ok := <-p.lines:
 			if !ok {
-				return "", fmt.Errorf("it ended without a line that matches %v; its lines were\n%s", re, strings.Join(p.seen, "\n"))
+				return "", fmt.Errorf("it ended without a line that matches %v; %s", re, p.said())
 			}
 			p.seen = append(p.seen, l)
 			if re.MatchString(l) {
 				return l, nil
 			}
 		case <-timeout:
-			return "", fmt.Errorf("no line matches %v; the lines were\n%s", re, strings.Join(p.seen, "\n"))
+			return "", fmt.Errorf("no line matches %v; %s", re, p.said())
 		}
 	}
+}
+
+// said shows the lines so far: the first and the last, and none so that it
+// buries what is wrong with them.
+func (p *background) said() string {
+	const first, last = 5, 15
+	var b strings.Builder
+	fmt.Fprintf(&b, "it has %d lines so far", len(p.seen))
+	for i, l := range p.seen {
+		switch left := len(p.seen) - i; {
+		case i < first || left <= last:
+			b.WriteString("\n" + shown(l))
+		case i == first:
+			fmt.Fprintf(&b, "\n(%d more)", left-last)
+		}
+	}
+	return b.String()
+}
+
+// shown is a line as it may stand in a log: printable, and not too long.
+func shown(line string) string {
+	const most = 200
+	cut := ""
+	if len(line) > most {
+		line, cut = line[:most], fmt.Sprintf("... (%d bytes more)", len(line)-most)
+	}
+	if strings.ContainsFunc(line, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) && r != '\t' }) {
+		line = strconv.Quote(line)
+	}
+	return line + cut
 }
 
 // end waits until it has ended and gives the exit status.
@@ -275,6 +316,9 @@ func (p *background) end() (int, error) {
 			}
 			p.seen = append(p.seen, l)
 		case <-p.done:
+			for l := range p.lines { // closed before
+				p.seen = append(p.seen, l)
+			}
 			return p.cmd.ProcessState.ExitCode(), nil
 		case <-timeout:
 			return 0, errors.New("it does not end")
@@ -326,7 +370,44 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		ts.Fatalf("%s: %v", args[0], err)
 	}
-	ts.Logf("%s: %s", args[0], line)
+	ts.Logf("%s: %s", args[0], shown(line))
+}
+
+func cmdNever(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: never WHO REGEXP")
+	}
+	re, err := regexp.Compile(args[1])
+	ts.Check(err)
+	p := peerOf(ts, args[0])
+	select {
+	case <-p.done:
+	default:
+		ts.Fatalf("%s has not ended: more lines may come", args[0])
+	}
+	for _, l := range p.seen {
+		if re.MatchString(l) {
+			ts.Fatalf("%s: a line matches %v: %s", args[0], re, shown(l))
+		}
+	}
+}
+
+// until is for what nobody says, but everybody can see.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: until REGEXP command [argument...]")
+	}
+	re, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for limit := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		out, err := command(ts, args[1:]).CombinedOutput()
+		if re.Match(out) {
+			return
+		}
+		if time.Now().After(limit) {
+			ts.Fatalf("its output does not come to match %v: %v\n%s", re, err, out)
+		}
+	}
 }
 
 func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
@@ -341,7 +422,7 @@ func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
 	code, err := p.end()
 	ts.Check(err)
 	if strconv.Itoa(code) != args[1] {
-		ts.Fatalf("%s: exit status %d, want %s; its lines were\n%s", args[0], code, args[1], strings.Join(p.seen, "\n"))
+		ts.Fatalf("%s: exit status %d, want %s; %s", args[0], code, args[1], p.said())
 	}
 }
 
