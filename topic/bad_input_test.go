@@ -483,7 +483,7 @@ func TestOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, err := s.Next(ctx(t))
-		if err != nil || m.User != 7 || m.Flags != 8 || time.Since(m.Time) > time.Minute || len(m.Data) != 5000 {
+		if err != nil || m.User != 7 || m.Flags != 8 || time.Since(m.Time()) > time.Minute || len(m.Data) != 5000 {
 			t.Errorf("%+v, %v", m, err)
 		}
 		m.Release()

@@ -91,7 +91,9 @@ func (r *ringer) look() {
 			r.cut(recover())
 		}
 	}()
-	r.waker.Wake()
+	if !r.waker.Quiet() {
+		r.waker.Wake()
+	}
 	r.last = mem.LoadAcquire32(r.bell.news)
 	done = true
 }

@@ -163,8 +163,6 @@ func (s *Subscriber) fail(op string, err error) error {
 	return opError(op, s.peer.Name(), err)
 }
 
-func now() int64 { return time.Now().UnixNano() }
-
 // wakePublisher wakes a publisher that waits for this subscriber's cursor.
 func (s *Subscriber) wakePublisher() {
 	sys.FutexWake(s.member.Region.Addr()+topicdir.MemberCursor, 1)

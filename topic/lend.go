@@ -21,7 +21,7 @@ func (p *Publisher) lend(ctx context.Context, size int) error {
 		return p.refuse(size)
 	}
 	s := n & g.mask
-	if n < p.free && n-p.shown < g.slots/2 && p.blocked[s] == 0 && mem.LoadAcquire64(g.epoch) == p.epoch {
+	if p.clear(n, s) {
 		l.hdr = g.headers.At(s)
 		p.claim(l.hdr, n)
 	} else {
@@ -31,9 +31,14 @@ func (p *Publisher) lend(ctx context.Context, size int) error {
 		}
 		n, l.hdr = p.next, g.headers.At(s)
 	}
-	l.out, l.n, l.User, l.Flags = true, n, 0, 0
+	l.out, l.User, l.Flags = true, 0, 0
 	l.data = g.bytes(s, uint64(size))
 	return nil
+}
+
+// clear reports whether number n and its slot s have nothing in their way.
+func (p *Publisher) clear(n, s uint64) bool {
+	return n < p.free && n-p.shown < p.ring.slots>>1 && p.blocked[s] == 0 && mem.LoadAcquire64(p.ring.epoch) == p.epoch
 }
 
 // refuse says why there is no loan.
@@ -95,7 +100,7 @@ func (p *Publisher) prepare(ctx context.Context) (slot uint64, err error) {
 		h := g.headers.At(s)
 		p.claim(h, n)
 		if p.blocked[s] == 0 && (n < g.slots || n-g.slots < p.floor) {
-			p.clear(n)
+			p.foresee(n)
 			return s, nil
 		}
 		// Somebody may hold what stands here, or take it just now. SYNC
@@ -106,7 +111,7 @@ func (p *Publisher) prepare(ctx context.Context) (slot uint64, err error) {
 			p.demoteBehind(n - g.slots)
 		}
 		if p.blocked[s] == 0 {
-			p.clear(n)
+			p.foresee(n)
 			return s, nil
 		}
 		mem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, n, kindHole)))
@@ -115,10 +120,10 @@ func (p *Publisher) prepare(ctx context.Context) (slot uint64, err error) {
 	}
 }
 
-// clear notes up to which number nothing has to be looked at but the pins,
+// foresee notes up to which number nothing has to be looked at but the pins,
 // after number n: the next look at the clock, and the slowest cursor that was
 // seen. What changes that sets p.free to 0.
-func (p *Publisher) clear(n uint64) {
+func (p *Publisher) foresee(n uint64) {
 	p.free = min((n/checkEvery+1)*checkEvery, maxNumber)
 	if p.bell.last != p.news {
 		p.free = 0
@@ -128,23 +133,24 @@ func (p *Publisher) clear(n uint64) {
 	}
 }
 
-// stampSample makes the sample whole; nobody looks at it before show.
+// stampSample ends the loan with a sample.
 func (p *Publisher) stampSample(l *Loan) error {
-	g, n, h := p.ring, l.n, l.hdr
 	l.out = false
-	if mem.LoadAcquire64(g.epoch) != p.epoch {
+	if mem.LoadAcquire64(p.ring.epoch) != p.epoch {
 		return p.fail("publish", ErrFenced)
 	}
-	t, fresh := p.clock.now()
-	if fresh && t-p.looked.UnixNano() > int64(housekeepEvery) {
-		p.slow, p.free = true, 0
-	}
-	size := uint64(len(l.data))
+	p.seal(l.hdr, uint64(len(l.data)), p.time(), l.User, l.Flags)
+	return nil
+}
+
+// seal makes the next sample whole; nobody looks at it before show.
+func (p *Publisher) seal(h *slotHeader, size uint64, t int64, user uint64, flags uint32) {
+	g, n := p.ring, p.next
 	mem.Store(&h.seq, p.seq)
 	mem.Store(&h.length, size)
-	mem.Store(&h.flags, l.Flags)
+	mem.Store(&h.flags, flags)
 	mem.Store(&h.time, t)
-	mem.Store(&h.user, l.User)
+	mem.Store(&h.user, user)
 	if g.capacity >= 1<<20 {
 		mem.StoreFenceNT()
 	}
@@ -153,7 +159,15 @@ func (p *Publisher) stampSample(l *Loan) error {
 	p.next, p.last = n+1, n+1
 	mem.Add(&g.counters.published, 1)
 	mem.Add(&g.counters.bytes, size)
-	return nil
+}
+
+// time is what stands on a sample that is published now.
+func (p *Publisher) time() int64 {
+	t, fresh := p.clock.now()
+	if fresh && t-p.looked.UnixNano() > int64(housekeepEvery) {
+		p.slow, p.free = true, 0
+	}
+	return t
 }
 
 // show moves the head behind the last sample that is stamped, and wakes. Holes

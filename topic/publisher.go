@@ -2,7 +2,6 @@ package topic
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -58,7 +57,6 @@ type Publisher struct {
 type Loan struct {
 	p    *Publisher
 	out  bool
-	n    uint64
 	data []byte
 	hdr  *slotHeader
 
@@ -161,42 +159,6 @@ func (l *Loan) Discard() {
 		return
 	}
 	l.out = false
-}
-
-// Send copies data into the topic and publishes it.
-func (p *Publisher) Send(ctx context.Context, data []byte) error {
-	p.enter()
-	err := p.lend(ctx, len(data))
-	if err == nil {
-		mem.Copy(p.loan.data, data)
-		if err = p.stampSample(&p.loan); err == nil {
-			p.show()
-		}
-	}
-	p.leave()
-	return err
-}
-
-// SendBatch copies several samples in and shows them all at once, which
-// costs less for each. It says how many were published: fewer than all only
-// with an error.
-func (p *Publisher) SendBatch(ctx context.Context, all [][]byte) (n int, err error) {
-	p.enter()
-	defer p.leave()
-	for _, data := range all {
-		if err = p.lend(ctx, len(data)); err != nil {
-			break
-		}
-		mem.Copy(p.loan.data, data)
-		if err = p.stampSample(&p.loan); err != nil {
-			break
-		}
-		n++
-	}
-	if n > 0 && !errors.Is(err, ErrFenced) {
-		p.show()
-	}
-	return n, err
 }
 
 // log tells the logger, if there is one, of what befell a subscriber.

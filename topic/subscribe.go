@@ -165,6 +165,7 @@ func newSubscriber(st *station, o SubscribeOptions) *Subscriber {
 	s := &Subscriber{
 		station: st, ring: st.ring, opts: o,
 		block: st.config.Policy == topicdir.Block, turn: make(chan struct{}, 1),
+		share: int(max(st.config.Slots/int64(reserveShare*st.config.Subscribers), 1)),
 	}
 	s.turn <- struct{}{}
 	st.outlook.ask(o.OwnerGone)
@@ -254,6 +255,10 @@ func (s *Subscriber) Close() error {
 		}
 	}
 	s.closed = true
+	func() { // what its own file cannot show any more nobody watches
+		defer s.caught(debug.SetPanicOnFault(true), "close", new(error))
+		s.unreserve()
+	}()
 	s.mu.Unlock()
 	// Who sleeps must be out before the memory is.
 	s.closing.Store(true)

@@ -37,6 +37,10 @@ type Subscriber struct {
 	nextSeq  uint64 // dense sequence of the next sample, if seqKnown
 	seqKnown bool
 	holds    []uint64 // what stands in the pins, for us alone
+	places   [reserveMost]uint8
+	next     int // of places: where the pin of number at is
+	reserved int // how many numbers from at on are pinned and whole
+	share    int // how many are reserved unasked
 	eager    eager
 
 	entry   *entry // our line of the table, nil before the first admission
@@ -57,19 +61,26 @@ type readerCounters struct{ taken, lost, copied, sleeps uint64 }
 // Release.
 type Sample struct {
 	Data   []byte
-	Number uint64    // of the slot; numbers have holes
-	Seq    uint64    // dense: how many samples came before it
-	Time   time.Time // of publishing
-	User   uint64
-	Flags  uint32
+	Number uint64 // of the slot; numbers have holes
+	Seq    uint64 // dense: how many samples came before it
+	User   uint64 // Loan.User
+	Flags  uint32 // Loan.Flags
+
+	pin int32 // the place of the pin, -1 for a copy
 
 	// Missed is how many samples between the one before and this one were
 	// overwritten before this subscriber took them.
 	Missed uint64
 
-	s   *Subscriber
-	pin int // the place of the pin, -1 for a copy
+	// UnixNano is when it was published, in ns since 1970, right to a
+	// microsecond or so. The samples of one SendBatch can have the same.
+	UnixNano int64
+
+	s *Subscriber
 }
+
+// Time is UnixNano as a time.
+func (m *Sample) Time() time.Time { return time.Unix(0, m.UnixNano) }
 
 // Release gives the sample back: the publisher may overwrite it. Data must
 // not be touched afterwards. Later calls, on copies of the value too, do
@@ -80,7 +91,7 @@ func (m *Sample) Release() {
 	}
 	s := m.s
 	m.s, m.Data = nil, nil
-	s.release(m.pin, m.Number)
+	s.release(int(m.pin), m.Number)
 }
 
 // Next gives the next sample, and waits for it as long as the context allows.

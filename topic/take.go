@@ -3,11 +3,9 @@ package topic
 import (
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
-	"github.com/seed-298b2b26/shm/internal/topicdir"
 	"github.com/seed-298b2b26/shm/internal/wait"
 )
 
@@ -22,12 +20,8 @@ func (s *Subscriber) try(m *Sample, linger bool) (err error) {
 			err = s.faulted("next", recover())
 		}
 	}()
-	if !s.quick(m) {
-		if err = s.take(m); err == ErrEmpty && linger && s.linger() {
-			if err = nil; !s.quick(m) {
-				err = s.take(m)
-			}
-		}
+	if err = s.one(m, s.share); err == ErrEmpty && linger && s.linger() {
+		err = s.one(m, s.share)
 	}
 	done = true
 	return err
@@ -44,25 +38,37 @@ func (s *Subscriber) tryBatch(into []Sample) (n int, err error) {
 			err = s.faulted("next", recover())
 		}
 	}()
-	for n < len(into) && err == nil {
-		if k := s.takeMany(into[n:]); k > 0 {
-			n += k
-			break
+	// Behind the head that was seen last there may be more, for the next call.
+	for n < len(into) && err == nil && (n == 0 || s.at < s.head) {
+		k := 1
+		if s.reserved > 0 || s.reserve(len(into)-n) {
+			k, err = s.hand(into[n:])
+		} else if err = s.take(&into[n]); err != nil {
+			k = 0
 		}
-		// Something is not as it is most often.
-		if err = s.take(&into[n]); err == nil {
-			n++
-		}
+		n += k
 	}
 	done = true
 	return n, err
 }
 
-// quick is take where everything is as it is most often: we are admitted, hold
-// nothing, and a sample is there. False means that nothing was done.
-func (s *Subscriber) quick(m *Sample) bool {
-	g, e, c := s.ring, s.entry, s.at
-	if s.closed || e == nil || c < s.from || mem.LoadAcquire64(&e.state) != s.state {
+// one takes the next sample, in the way that is quick where everything is as it
+// is most often: we are admitted, and a sample is there and may be held. Up to
+// most are reserved on the way.
+func (s *Subscriber) one(m *Sample, most int) error {
+	if s.reserved > 0 || s.reserve(most) {
+		return s.handOne(m)
+	}
+	return s.take(m)
+}
+
+// reserve pins the next samples that are there, up to most and as many as may
+// be held, with one fence for all of them: every pin first, the fence, and then
+// every stamp. They are handed out one by one; the cursor moves only then, for
+// it says what was taken. False means that take has to see to the first of them.
+func (s *Subscriber) reserve(most int) bool {
+	g, c := s.ring, s.at
+	if e := s.entry; s.closed || e == nil || c < s.from || mem.LoadAcquire64(&e.state) != s.state {
 		return false
 	}
 	if c >= s.head {
@@ -72,24 +78,106 @@ func (s *Subscriber) quick(m *Sample) bool {
 		}
 		s.head = head
 	}
-	own, pin := &s.holds[0], &s.pins[0]
-	if mem.LoadAcquire64(own) != 0 {
-		return false
+	n := 0
+	if most = int(min(uint64(most), s.head-c, reserveMost)); most == 1 {
+		pin := s.freePin()
+		if pin < 0 {
+			return false
+		}
+		n, s.places[0] = 1, uint8(pin)
+		mem.StoreRelease64(&s.holds[pin], c+1)
+		mem.StoreFull64(&s.pins[pin], c+1)
+	} else {
+		for i := range s.holds {
+			if mem.LoadAcquire64(&s.holds[i]) == 0 {
+				s.places[n] = uint8(i)
+				n++
+				mem.StoreRelease64(&s.holds[i], c+uint64(n))
+				mem.StoreRelease64(&s.pins[i], c+uint64(n))
+				if n == most {
+					break
+				}
+			}
+		}
+		mem.FullFence()
 	}
-	h := g.headers.At(c & g.mask)
-	mem.StoreRelease64(own, c+1)
-	mem.StoreFull64(pin, c+1) // SYNC POINT: pin, with (*Publisher).prepare and demote
-	st := stamp(mem.LoadAcquire64(&h.stamp))
+	// SYNC POINT: pin, with (*Publisher).prepare and demote
 	since := stamp(mem.LoadAcquire64(g.since))
-	if st.kind() != kindSample || st.number() != c || !rightEpoch(st, since, c) ||
-		mem.LoadAcquire64(&e.state) != s.state || !s.fill(m, h, c, 0) {
-		s.unpin(0)
-		return false
+	good := 0
+	for ; good < n; good++ {
+		number := c + uint64(good)
+		st := stamp(mem.LoadAcquire64(&g.headers.At(number & g.mask).stamp))
+		if st.kind() != kindSample || st.number() != number || !rightEpoch(st, since, number) {
+			break
+		}
 	}
-	s.count(m)
-	s.step(c + 1)
-	return true
+	// What was compared counts if it holds after the last stamp too.
+	if mem.LoadAcquire64(&s.entry.state) != s.state || stamp(mem.LoadAcquire64(g.since)) != since {
+		good = 0
+	}
+	for _, pin := range s.places[good:n] {
+		s.unpin(int(pin))
+	}
+	s.next, s.reserved = 0, good
+	return good > 0
 }
+
+// handOne gives the first sample that is reserved. An error is that of a sample
+// which says that it is longer than its slot.
+func (s *Subscriber) handOne(m *Sample) error {
+	g, c := s.ring, s.at
+	pin := int(s.places[s.next])
+	s.next++
+	s.reserved--
+	fits := s.fill(m, g.headers.At(c&g.mask), c, pin)
+	if fits {
+		s.count(m)
+	} else {
+		s.unpin(pin)
+	}
+	s.step(c + 1)
+	if !fits {
+		return s.tooLong("next", c)
+	}
+	return nil
+}
+
+// hand gives as many of those that are reserved as there is place for. The
+// cursor moves once.
+func (s *Subscriber) hand(into []Sample) (n int, err error) {
+	g, c := s.ring, s.at
+	into = into[:min(len(into), s.reserved)]
+	for n < len(into) && s.fill(&into[n], g.headers.At(c&g.mask), c, int(s.places[s.next+n])) {
+		s.count(&into[n])
+		n++
+		c++
+	}
+	s.next += n
+	s.reserved -= n
+	if n > 0 {
+		s.step(c)
+	}
+	if n < len(into) {
+		err = s.handOne(&into[n])
+	}
+	return n, err
+}
+
+// unreserve gives back what was not handed out.
+func (s *Subscriber) unreserve() {
+	for ; s.reserved > 0; s.reserved-- {
+		s.unpin(int(s.places[s.next]))
+		s.next++
+	}
+}
+
+// reserveMost is how many samples are reserved at once at most. Without being
+// asked for so many (NextBatch) no more than an eighth of the ring is, by all
+// subscribers together: a slot with a pin is one that the publisher passes over.
+const (
+	reserveMost  = 16
+	reserveShare = 8
+)
 
 // take takes the next sample; s.mu is held. The steps are those of
 // spec/topic.md, section 7.
@@ -139,64 +227,6 @@ func (s *Subscriber) take(m *Sample) error {
 		} // else we were demoted just now: a copy may do
 	}
 }
-
-// takeMany takes as many samples as are there, fit and may be held, with one
-// fence for all of them: every pin first, the fence, and then every stamp. It
-// gives 0 where take has to see to the first of them.
-func (s *Subscriber) takeMany(into []Sample) int {
-	g, c := s.ring, s.at
-	if s.closed || !s.admitted(c) {
-		return 0
-	}
-	if s.head-c < uint64(len(into)) && s.advance() != nil {
-		return 0
-	}
-	var pins [pinsMost]uint8
-	n, most := 0, int(min(uint64(len(into)), s.head-c, pinsMost))
-	for i := range s.pins {
-		if n == most {
-			break
-		}
-		if mem.LoadAcquire64(&s.holds[i]) == 0 {
-			pins[n] = uint8(i)
-			n++
-			mem.StoreRelease64(&s.holds[i], c+uint64(n))
-			mem.StoreRelease64(&s.pins[i], c+uint64(n))
-		}
-	}
-	mem.FullFence() // SYNC POINT: pin, with (*Publisher).prepare and demote
-	var stamps [pinsMost]stamp
-	good := 0
-	for ; good < n; good++ {
-		number := c + uint64(good)
-		st := stamp(mem.LoadAcquire64(&g.headers.At(number & g.mask).stamp))
-		if st.kind() != kindSample || st.number() != number {
-			break
-		}
-		stamps[good] = st
-	}
-	since := stamp(mem.LoadAcquire64(g.since))
-	if mem.LoadAcquire64(&s.entry.state) != s.state {
-		good = 0
-	}
-	for i := range good {
-		number := c + uint64(i)
-		if !rightEpoch(stamps[i], since, number) || !s.fill(&into[i], g.headers.At(number&g.mask), number, int(pins[i])) {
-			good = i
-			break
-		}
-		s.count(&into[i])
-	}
-	for _, pin := range pins[good:n] {
-		s.unpin(int(pin))
-	}
-	if good > 0 {
-		s.step(c + uint64(good))
-	}
-	return good
-}
-
-const pinsMost = topicdir.MaxHeld
 
 // copy takes number c as an observer does, and reports whether it did.
 func (s *Subscriber) copy(m *Sample, h *slotHeader, c uint64) (ok bool, err error) {
@@ -263,9 +293,9 @@ func (s *Subscriber) fill(m *Sample, h *slotHeader, c uint64, pin int) bool {
 		return false
 	}
 	m.Data = s.ring.bytes(c&s.ring.mask, n)
-	m.Number, m.Seq, m.Time = c, h.seq, time.Unix(0, h.time)
+	m.Number, m.Seq, m.UnixNano = c, h.seq, h.time
 	m.User, m.Flags, m.Missed = h.user, h.flags, 0
-	m.s, m.pin = s, pin
+	m.s, m.pin = s, int32(pin)
 	return true
 }
 
@@ -349,8 +379,9 @@ func (s *Subscriber) release(pin int, number uint64) {
 	} // else a copy, or released already
 }
 
-// holding counts the samples that are held.
+// holding counts the samples that are held, by whoever took them.
 func (s *Subscriber) holding() (n int) {
+	n -= s.reserved
 	for i := range s.holds {
 		if mem.LoadAcquire64(&s.holds[i]) != 0 {
 			n++

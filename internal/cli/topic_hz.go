@@ -163,7 +163,7 @@ func (h *meter) note(m *topic.Sample) {
 	w.taken++
 	w.bytes += uint64(len(m.Data))
 	if !h.known {
-		h.known, w.first, w.from = true, true, m.Time
+		h.known, w.first, w.from = true, true, m.Time()
 		w.Samples++
 	} else {
 		step := max(m.Seq-h.lastSeq, 1)
@@ -172,10 +172,10 @@ func (h *meter) note(m *topic.Sample) {
 			w.Gaps++
 			w.Missed += step - 1
 		} else {
-			h.interval(m.Time.Sub(h.lastTime))
+			h.interval(m.Time().Sub(h.lastTime))
 		}
 	}
-	h.lastSeq, h.lastTime = m.Seq, m.Time
+	h.lastSeq, h.lastTime = m.Seq, m.Time()
 }
 
 func (h *meter) interval(d time.Duration) {

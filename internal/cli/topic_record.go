@@ -101,7 +101,7 @@ func (fl *recordFlags) copy(ctx context.Context, r *receiver, w *record.Writer) 
 			problem = err // what was recorded gets its end all the same
 			break
 		}
-		err = w.Write(&record.Sample{Number: m.Number, Seq: m.Seq, Time: m.Time, User: m.User, Flags: m.Flags, Data: m.Data})
+		err = w.Write(&record.Sample{Number: m.Number, Seq: m.Seq, Time: m.Time(), User: m.User, Flags: m.Flags, Data: m.Data})
 		m.Release()
 		if err == nil && time.Since(flushed) > lookEvery {
 			err = flush()

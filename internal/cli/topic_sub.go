@@ -156,7 +156,7 @@ type jsonSample struct {
 }
 
 func sampleJSON(m *topic.Sample) *jsonSample {
-	j := &jsonSample{Number: m.Number, Seq: m.Seq, Time: m.Time.Local(), User: m.User, Flags: m.Flags, Missed: m.Missed}
+	j := &jsonSample{Number: m.Number, Seq: m.Seq, Time: m.Time().Local(), User: m.User, Flags: m.Flags, Missed: m.Missed}
 	if utf8.Valid(m.Data) {
 		j.Data = string(m.Data)
 	} else {

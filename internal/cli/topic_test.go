@@ -140,7 +140,7 @@ func TestMeter(t *testing.T) {
 	m := &meter{env: &Env{Stdout: &out}, json: true}
 	start := time.Unix(1700000000, 0)
 	at := func(seq uint64, ms float64) {
-		m.note(&topic.Sample{Seq: seq, Time: start.Add(time.Duration(ms * 1e6)), Data: make([]byte, 50)})
+		m.note(&topic.Sample{Seq: seq, UnixNano: start.UnixNano() + int64(ms*1e6), Data: make([]byte, 50)})
 	}
 	next := func() window {
 		t.Helper()

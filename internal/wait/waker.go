@@ -66,6 +66,12 @@ func (w *Waker) Wake() {
 	}
 }
 
+// Quiet reports that Wake would find nothing to do. It is Wake where that costs
+// a load.
+func (w *Waker) Quiet() bool {
+	return w.FenceFree && w.rest|w.streak == 0 && mem.LoadAcquire32(w.Flag) == 0
+}
+
 func (w *Waker) skip() bool {
 	w.rest--
 	if w.rest%stride == 0 {
