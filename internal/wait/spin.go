@@ -97,12 +97,18 @@ func (p *spinner) spin(ready func() bool) bool {
 		}
 		mem.Pause()
 		if n%spinCheck == 0 {
-			if n%spinYield == 0 {
-				runtime.Gosched()
-			}
 			mark = time.Now()
 			if n >= limit || mark.Sub(begun) > spinMost {
 				break
+			}
+			if n%spinYield == 0 {
+				runtime.Gosched()
+				// The peer may have had this processor meanwhile.
+				if n++; ready() {
+					p.hit(n, mark)
+					return true
+				}
+				mark = time.Now()
 			}
 		}
 	}
