@@ -460,6 +460,8 @@ func foreignText(fsys fs.FS) ([]string, error) {
 			return err
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "vendor"):
 			return fs.SkipDir
+		case d.Name() == ".git": // of a worktree, which says where the repository is
+			return nil
 		case !d.Type().IsRegular(), ignored.MatchString(name), name == "house_test.go":
 			return nil
 		}
