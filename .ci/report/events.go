@@ -29,6 +29,7 @@ type pkg struct {
 	action  string                // "" while unfinished, else pass, fail or skip
 	build   bool                  // the build failed
 	noTests bool                  // it has no test files
+	output  strings.Builder       // outside of its tests
 	tests   map[string][]*outcome // several where -count repeats a test
 }
 
@@ -78,6 +79,7 @@ func (r *run) add(e event) {
 			p.build = p.build || e.FailedBuild != ""
 		case "output":
 			p.noTests = p.noTests || strings.Contains(e.Output, "[no test files]")
+			p.output.WriteString(e.Output)
 		}
 		return
 	}
@@ -125,6 +127,7 @@ func (r *run) judge(kind string, list []entry, all bool) *result {
 					res.Failed++
 					failed++
 					problem(true, "%s %s failed", name, test)
+					res.failure(name+" "+test, t.output.String())
 				case "skip":
 					res.Skipped++
 					i := match(list, kind, name, test, t.output.String())
@@ -153,6 +156,7 @@ func (r *run) judge(kind string, list []entry, all bool) *result {
 			}
 			res.Failed++
 			problem(true, "%s failed %s", name, what)
+			res.failure(name, p.output.String())
 		case p.action == "fail":
 			// A panic ends a package before its other tests had their turn.
 			res.Complete = false

@@ -11,7 +11,8 @@
 // object, a mount or a changed setting behind. Check reads the events of one
 // run of go test -json. Total adds the runs up, looks for entries of the skip
 // list that nothing needs any more, and prints the line that ends a run of
-// the whole: N passed, N failed, N skipped.
+// the whole: N passed, N failed, N skipped. Of what failed tests said both
+// print the beginning and the end.
 //
 // The exit status is 3 when a check did its work and found something wrong.
 package main
@@ -91,6 +92,9 @@ func checkMain(args []string, w io.Writer) error {
 	if err := res.save(*state); err != nil {
 		return err
 	}
+	for _, f := range res.Failures {
+		f.write(w, *kind, headLines+1+tailLines)
+	}
 	for _, p := range res.Problems {
 		fmt.Fprintln(w, "PROBLEM:", p)
 	}
@@ -124,6 +128,12 @@ func totalMain(args []string, w io.Writer) error {
 	for _, e := range stale(list, results) {
 		fmt.Fprintf(w, "PROBLEM: %s:%d: no skip matches this entry any more: %s\n", *skips, e.Line, strings.Join([]string{e.Kind, e.Package, e.Test, e.Reason}, " "))
 		bad++
+	}
+	// Who reads the end of a log finds there what failed, and why.
+	for _, r := range results {
+		for _, f := range r.Failures {
+			f.write(w, r.Kind, lastWords)
+		}
 	}
 	var passed, skipped int
 	for _, r := range results {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +106,40 @@ func TestCheckBuildFailure(t *testing.T) {
 	out, ok := check(t, t.TempDir(), "test", write(t, "skips", ""), file)
 	if ok || !strings.Contains(out, "PROBLEM: a failed to build") {
 		t.Errorf("ok = %v:\n%s", ok, out)
+	}
+}
+
+// TestFailures: what a failed test said is shown where it is looked for, and
+// however much it was, it is short.
+func TestFailures(t *testing.T) {
+	lines := []string{"run a TestX", "run a TestX/y", "output a TestX/y === RUN   TestX/y"}
+	for i := range 5000 {
+		lines = append(lines, fmt.Sprintf("output a TestX/y     x_test.go:1: line %d.", i))
+	}
+	lines = append(lines, `output a TestX/y \u0000\u001b[31m`+strings.Repeat("z", 1000), "fail a TestX/y",
+		"output a TestX --- FAIL: TestX (0.00s)", "fail a TestX", "fail a")
+	state, skips := t.TempDir(), write(t, "skips", "")
+	out, ok := check(t, state, "test", skips, events(t, lines...))
+	var total bytes.Buffer
+	if err := totalMain([]string{"-skips", skips, "-state", state}, &total); err == nil || ok {
+		t.Error("content with a failure")
+	}
+	for _, c := range []struct {
+		text  string
+		most  int
+		wants []string
+	}{
+		{out, 8000, []string{"FAILED: test: a TestX/y\n", "line 0.\n", "(4921 lines more)\n", "line 4999.\n", `"\x00\x1b[31mzzz`, "z\"... (706 bytes more)\n", "PROBLEM: a TestX failed\n", "PROBLEM: a TestX/y failed\n"}},
+		{total.String(), 1500, []string{"FAILED: test: a TestX/y\n", "line 4999.\n", "0 passed, 2 failed, 0 skipped\n"}},
+	} {
+		for _, want := range c.wants {
+			if !strings.Contains(c.text, want) {
+				t.Errorf("%q is not in:\n%s", want, c.text)
+			}
+		}
+		if len(c.text) > c.most || strings.Contains(c.text, "FAILED: test: a TestX\n") {
+			t.Errorf("it has %d bytes:\n%s", len(c.text), c.text)
+		}
 	}
 }
 

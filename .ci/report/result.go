@@ -21,6 +21,20 @@ type result struct {
 	Used       []int    // lines of the skip list that were needed
 	Complete   bool     // every package came to its end
 	Problems   []string // for people
+	Failures   []failure
+}
+
+// failure is a test that failed, and what it said itself: who fails because
+// of a subtest alone has nothing to say.
+type failure struct {
+	Name string // package and test
+	Said []string
+}
+
+func (r *result) failure(name, output string) {
+	if said := sayings(output); len(said) > 0 {
+		r.Failures = append(r.Failures, failure{name, said})
+	}
 }
 
 // save keeps the result in dir, beside those of earlier runs.
