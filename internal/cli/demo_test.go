@@ -121,13 +121,13 @@ func group(t *testing.T, pgid int) []string {
 }
 
 func TestDemo(t *testing.T) {
-	begin := time.Now()
 	d := startDemo(t)
 	if code := d.end(); code != 0 {
 		t.Fatalf("exit status %d\n%s%s", code, d.text.String(), d.err.String())
 	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %v, want 10 s at most", took)
+	// Its children's too. What else the machine has to do is not its fault.
+	if used := d.ProcessState.UserTime() + d.ProcessState.SystemTime(); used > 10*time.Second {
+		t.Errorf("it used %v of processor time, want 10 s at most", used)
 	}
 	text := d.text.String()
 	pid := d.Process.Pid
