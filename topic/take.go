@@ -40,12 +40,17 @@ func (s *Subscriber) tryBatch(into []Sample) (n int, err error) {
 	}()
 	// Behind the head that was seen last there may be more, for the next call.
 	for n < len(into) && err == nil && (n == 0 || s.at < s.head) {
-		k := 1
-		if s.reserved > 0 || s.reserve(len(into)-n) {
-			k, err = s.hand(into[n:])
-		} else if err = s.take(&into[n]); err != nil {
-			k = 0
+		if s.reserved == 0 {
+			if ready := int(min(s.ready(), reserveMost)); ready == 0 || !s.reserve(min(ready, len(into)-n)) {
+				// Something is not as it is most often.
+				if err = s.take(&into[n]); err == nil {
+					n++
+				}
+				continue
+			}
 		}
+		k := 0
+		k, err = s.hand(into[n:])
 		n += k
 	}
 	done = true
@@ -53,13 +58,61 @@ func (s *Subscriber) tryBatch(into []Sample) (n int, err error) {
 }
 
 // one takes the next sample, in the way that is quick where everything is as it
-// is most often: we are admitted, and a sample is there and may be held. Up to
-// most are reserved on the way.
+// is most often. Up to most are reserved on the way.
 func (s *Subscriber) one(m *Sample, most int) error {
-	if s.reserved > 0 || s.reserve(most) {
+	if s.reserved > 0 {
+		return s.handOne(m)
+	}
+	switch n := s.ready(); {
+	case n == 0:
+	case n == 1 || most == 1:
+		if s.quick(m) {
+			return nil
+		}
+	case s.reserve(int(min(n, uint64(most)))):
 		return s.handOne(m)
 	}
 	return s.take(m)
+}
+
+// ready reports how many samples there are of which we are sure that the
+// publisher watches our pins.
+func (s *Subscriber) ready() uint64 {
+	c, e := s.at, s.entry
+	if s.closed || e == nil || c < s.from || mem.LoadAcquire64(&e.state) != s.state {
+		return 0
+	}
+	if c >= s.head {
+		head := mem.LoadAcquire64(s.ring.head)
+		if head <= c || head-s.head > 1<<49 {
+			return 0
+		}
+		s.head = head
+	}
+	return s.head - c
+}
+
+// quick is take for when we are ready. False means that nothing was done.
+func (s *Subscriber) quick(m *Sample) bool {
+	g, c, pin := s.ring, s.at, 0
+	if mem.LoadAcquire64(&s.holds[0]) != 0 {
+		if pin = s.freePin(); pin < 0 {
+			return false
+		}
+	}
+	h := g.headers.At(c & g.mask)
+	mem.StoreRelease64(&s.holds[pin], c+1)
+	mem.StoreFull64(&s.pins[pin], c+1) // SYNC POINT: pin, with (*Publisher).prepare and demote
+	st := stamp(mem.LoadAcquire64(&h.stamp))
+	since := stamp(mem.LoadAcquire64(g.since))
+	if st.kind() != kindSample || st.number() != c || !rightEpoch(st, since, c) ||
+		mem.LoadAcquire64(&s.entry.state) != s.state || !s.fill(m, h, c, pin) {
+		s.unpin(pin)
+		return false
+	}
+	s.count(m)
+	s.step(c + 1)
+	return true
 }
 
 // reserve pins the next samples that are there, up to most and as many as may
@@ -68,39 +121,19 @@ func (s *Subscriber) one(m *Sample, most int) error {
 // it says what was taken. False means that take has to see to the first of them.
 func (s *Subscriber) reserve(most int) bool {
 	g, c := s.ring, s.at
-	if e := s.entry; s.closed || e == nil || c < s.from || mem.LoadAcquire64(&e.state) != s.state {
-		return false
-	}
-	if c >= s.head {
-		head := mem.LoadAcquire64(g.head)
-		if head <= c || head-s.head > 1<<49 {
-			return false
-		}
-		s.head = head
-	}
-	n := 0
-	if most = int(min(uint64(most), s.head-c, reserveMost)); most == 1 {
-		pin := s.freePin()
-		if pin < 0 {
-			return false
-		}
-		n, s.places[0] = 1, uint8(pin)
-		mem.StoreRelease64(&s.holds[pin], c+1)
-		mem.StoreFull64(&s.pins[pin], c+1)
-	} else {
-		for i := range s.holds {
-			if mem.LoadAcquire64(&s.holds[i]) == 0 {
-				s.places[n] = uint8(i)
-				n++
-				mem.StoreRelease64(&s.holds[i], c+uint64(n))
-				mem.StoreRelease64(&s.pins[i], c+uint64(n))
-				if n == most {
-					break
-				}
+	n, most := 0, min(most, reserveMost)
+	for i := range s.holds {
+		if mem.LoadAcquire64(&s.holds[i]) == 0 {
+			s.places[n] = uint8(i)
+			n++
+			mem.StoreRelease64(&s.holds[i], c+uint64(n))
+			mem.StoreRelease64(&s.pins[i], c+uint64(n))
+			if n == most {
+				break
 			}
 		}
-		mem.FullFence()
 	}
+	mem.FullFence()
 	// SYNC POINT: pin, with (*Publisher).prepare and demote
 	since := stamp(mem.LoadAcquire64(g.since))
 	good := 0
