@@ -64,6 +64,9 @@ type Options struct {
 	// DefaultPatience, less means for ever.
 	Patience time.Duration
 
+	// Wait is what a publisher does under Block before it sleeps.
+	Wait Wait
+
 	Sharing Sharing
 	GID     int // for Group
 
@@ -155,7 +158,7 @@ type SubscribeOptions struct {
 	Dir string // of topics; posix.DefaultDir when empty
 }
 
-// Wait is how a subscriber waits.
+// Wait is how a subscriber waits for samples, and a publisher for room.
 type Wait int
 
 const (

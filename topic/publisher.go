@@ -37,6 +37,7 @@ type Publisher struct {
 	floor   uint64  // smallest cursor seen of admitted readers
 	blocked []int32 // how many pins block each slot
 
+	eager eager
 	free  uint64 // below it a number has nothing in its way but pins
 	clock coarse
 

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/internal/topicdir"
+	"github.com/seed-298b2b26/shm/internal/wait"
 )
 
 // roomBound is how long the publisher sleeps at most before it looks again
@@ -70,7 +71,11 @@ func (p *Publisher) waitForRoom(ctx context.Context, n uint64) error {
 			mem.Add(&p.ring.counters.waits, 1)
 			p.resetPatience(t)
 		}
-		if p.impatient(t, need) {
+		if p.impatient(t, need) || p.linger(behind, need) {
+			continue
+		}
+		if p.opts.Wait == Spin && wait.Parallel() {
+			sys.Yield() // the subscriber may need this very processor
 			continue
 		}
 		p.sleepForRoom(ctx, behind, need)
@@ -154,16 +159,50 @@ func (p *Publisher) dropDead(need uint64) (any bool) {
 	return any
 }
 
+// target is the cursor to wait for: a quarter of the ring more than needed,
+// where that is shown, so that a steady back-pressure does not cost a wait a
+// sample.
+func (p *Publisher) target(need uint64) uint64 { return min(need+p.ring.slots/4, p.shown) }
+
+// roomLooks is how many looks at a cursor come before a sleep, with as many
+// pauses between two of them: each look takes the cursor's line away from the
+// subscriber that moves it.
+const (
+	roomLooks  = 128
+	roomPauses = 8
+)
+
+// linger looks at the subscriber's cursor for a moment, some ten microseconds,
+// and reports whether it was worth while.
+func (p *Publisher) linger(r *reader, need uint64) (there bool) {
+	if !p.eager.worth(p.opts.Wait) {
+		return false
+	}
+	target := p.target(need)
+	r.member.Region.Guard(func() error {
+		for range roomLooks {
+			if mem.LoadAcquire64(r.cursor) >= target {
+				there = true
+				break
+			}
+			for range roomPauses {
+				mem.Pause()
+			}
+		}
+		there = there || mem.LoadAcquire64(r.cursor) >= need
+		return nil
+	})
+	p.eager.learn(there)
+	return there
+}
+
 // sleepForRoom sleeps on the subscriber's own cursor, whose every store by
 // the protocol wakes us when it passes want. Here the value is the condition
 // itself, so nothing can be swallowed: want is stored, fence, the cursor is
 // read again, and the sleep is on what was read. SYNC POINT: want, with
 // (*Subscriber).step.
 func (p *Publisher) sleepForRoom(ctx context.Context, r *reader, need uint64) {
-	// A quarter more than needed, where that is shown, so that a steady
-	// back-pressure does not cost a wake-up a sample.
-	target := min(need+p.ring.slots/4, p.shown)
-	mem.StoreRelease64(p.ring.want, 1+target)
+	mem.StoreRelease64(p.ring.want, 1+p.target(need))
 	mem.FullFence()
 	var low uint32
 	bound := roomBound

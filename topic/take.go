@@ -6,7 +6,6 @@ import (
 
 	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
-	"github.com/seed-298b2b26/shm/internal/wait"
 )
 
 // try is one attempt; who is going to wait lingers where that pays.
@@ -438,34 +437,10 @@ func (s *Subscriber) linger() bool {
 	head := s.ring.head
 	for range lingerLooks {
 		if mem.LoadAcquire64(head) > s.at {
-			s.eager.credit = eagerMost
+			s.eager.learn(true)
 			return true
 		}
 	}
-	if s.eager.credit > 0 {
-		s.eager.credit--
-	}
+	s.eager.learn(false)
 	return false
-}
-
-// eager learns whether it is worth while to linger.
-type eager struct {
-	credit int // it was, not long ago
-	rest   int // waits since it was tried
-}
-
-const (
-	eagerMost  = 4
-	eagerEvery = 64 // waits for a try where it was not worth while
-)
-
-func (e *eager) worth(w Wait) bool {
-	if w == Sleep || !wait.Parallel() {
-		return false
-	}
-	if w == Spin || e.credit > 0 {
-		return true
-	}
-	e.rest++
-	return e.rest%eagerEvery == 0
 }

@@ -42,7 +42,7 @@ func newTopicLine(s Spec) *topicLine {
 func (l *topicLine) create(dir, name string) (err error) {
 	o := &topic.Options{
 		Size: l.s.Size, Slots: l.s.Slots, Subscribers: l.s.Subscribers, Held: batchMost,
-		Policy: topic.DropOldest, Dir: dir, Patience: -1, Exclusive: true,
+		Policy: topic.DropOldest, Dir: dir, Patience: -1, Exclusive: true, Wait: waits[l.s.Wait],
 	}
 	if l.s.Slots <= l.s.Subscribers*batchMost+1 {
 		o.Held = 2
