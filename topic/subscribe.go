@@ -17,6 +17,25 @@ import (
 // Subscribe joins a topic. The context bounds the waits that opts ask for; it
 // is not kept.
 func Subscribe(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
+	s, err := enter(ctx, name, opts)
+	for errors.Is(err, ErrRemoved) && ctx.Err() == nil {
+		// Between opening and joining: there is another one now, or none.
+		s, err = enter(ctx, name, opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.opts.WaitAdmission {
+		if err := s.WaitAdmitted(ctx); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// enter opens the topic and joins it.
+func enter(ctx context.Context, name string, opts *SubscribeOptions) (*Subscriber, error) {
 	s, err := open(ctx, name, opts)
 	if err != nil {
 		return nil, err
@@ -28,12 +47,6 @@ func Subscribe(ctx context.Context, name string, opts *SubscribeOptions) (*Subsc
 	if err != nil {
 		s.Close()
 		return nil, err
-	}
-	if s.opts.WaitAdmission {
-		if err := s.WaitAdmitted(ctx); err != nil {
-			s.Close()
-			return nil, err
-		}
 	}
 	return s, nil
 }

@@ -180,6 +180,7 @@ func verbs(env *Env) []*cobra.Command {
 		newLs(env),
 		newInfo(env),
 		newWatch(env),
+		newPrune(env),
 		newTopic(env),
 		newDemo(env),
 		newDemoPeer(env),

@@ -73,6 +73,11 @@ whole. watch writes one line an event: an object with event (added, changed or
 removed), time and changed. rm writes one line an address, with removed, error
 and code.
 
+prune writes one document with time, dry_run, bytes (freed, or to be freed) and
+dead: each with kind (topic, subscriber, creation or removal), address, path, uid,
+owner, bytes, pid, heard, why, kept, action (remove, leave, removed or failed),
+reason, error and code.
+
 topic ls writes one document with time and topics, topic info one topic: kind,
 address, name, path, state (live, ended, dead, closed or damaged), publisher (pid,
 command, alive, uid, owner and since), rate and bytes_per_s, policy, patience_ns,

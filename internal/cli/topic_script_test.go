@@ -22,6 +22,7 @@ import (
 //	slay WHO   it gets SIGKILL, and is waited for
 //	halt WHO   it gets SIGSTOP;  resume WHO  it goes on
 //	$golden    the recording of the format's specification
+//	$own       a directory in /dev/shm, to be made, that nobody else has
 func TestTopicScript(t *testing.T) {
 	p := scriptParams(filepath.Join("testdata", "topic"))
 	setUp := p.Setup
@@ -35,7 +36,9 @@ func TestTopicScript(t *testing.T) {
 			return err
 		}
 		name := e.Getenv("name")
+		e.Setenv("own", "/dev/shm/"+name+".own")
 		e.Defer(func() {
+			os.RemoveAll("/dev/shm/" + name + ".own")
 			// What a script that failed has left would be told as a leak too.
 			names, _ := topic.List("")
 			for _, n := range names {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/seed-298b2b26/shm/internal/sys"
 )
@@ -32,7 +33,7 @@ func adopt(p place, opts *CreateOptions) (o *Owner, err error) {
 	if o.Sharing, err = sharingOf(&o.dirStat); err != nil {
 		return o, err
 	}
-	if err := o.takeLock(); err != nil {
+	if err := o.takeLock(lockPatience); err != nil {
 		return o, err
 	}
 	if err := o.adoptData(); err != nil {
@@ -58,9 +59,18 @@ func adopt(p place, opts *CreateOptions) (o *Owner, err error) {
 	return o, nil
 }
 
+// lockPatience is how long one waits for the lock of a topic that no publisher
+// has. Who takes a topic over, removes it or prunes it is done with it long
+// before that.
+const (
+	lockPatience = time.Second
+	lockPause    = time.Millisecond
+)
+
 // takeLock takes the lock of a topic that has a name. Whoever removes a topic
-// holds its lock, so the name is looked at again afterwards.
-func (o *Owner) takeLock() (err error) {
+// holds its lock, so the name is looked at again afterwards. A lock that
+// somebody holds who does not publish yet, or not any more, is waited for.
+func (o *Owner) takeLock(patience time.Duration) (err error) {
 	o.lock, err = openLock(o.dir, &o.dirStat)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -71,10 +81,17 @@ func (o *Owner) takeLock() (err error) {
 		}
 		return err
 	}
-	if err := sys.LockByte(o.lock.Int()); isBusy(err) {
-		return busy(o.lock.Int(), readOwner(o.dir, &o.dirStat))
-	} else if err != nil {
-		return err
+	for start := time.Now(); ; time.Sleep(lockPause) {
+		if err = sys.LockByte(o.lock.Int()); err == nil {
+			break
+		}
+		if !isBusy(err) {
+			return err
+		}
+		owner, publishes := readOwner(o.dir, &o.dirStat)
+		if publishes || time.Since(start) >= patience {
+			return busy(o.lock.Int(), owner)
+		}
 	}
 	st, err := o.lock.Stat()
 	if err != nil {
@@ -209,8 +226,7 @@ func (o *Owner) clearPredecessors() {
 
 // readOwner gives the maker of a p.ID whose lock is held, or of any if none
 // is; nil if there is none.
-func readOwner(dir *sys.FD, st *sys.Stat) *Maker {
-	var found *Maker
+func readOwner(dir *sys.FD, st *sys.Stat) (found *Maker, locked bool) {
 	entries(dir, func(name string, _ uint64, _ uint8) bool {
 		p, err := openPublisher(dir, st, name)
 		if err != nil {
@@ -220,11 +236,10 @@ func readOwner(dir *sys.FD, st *sys.Stat) *Maker {
 		if found == nil {
 			found = &p.header.Maker
 		}
-		if locked, err := sys.ByteLocked(p.fd.Int()); err == nil && locked {
-			found = &p.header.Maker
-			return false
+		if held, err := sys.ByteLocked(p.fd.Int()); err == nil && held {
+			found, locked = &p.header.Maker, true
 		}
-		return true
+		return !locked
 	})
-	return found
+	return found, locked
 }

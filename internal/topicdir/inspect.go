@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/sys"
@@ -30,10 +31,13 @@ type Info struct {
 	End      uint64
 	Counters [Counters]uint64
 
-	Alive     bool   // a publisher lives
-	Publisher *Maker // the living one, or the last; nil if that is not known
+	Alive     bool      // a publisher lives
+	Publisher *Maker    // the living one, or the last; nil if that is not known
+	Heard     time.Time // when a publisher last gave a sign of life; zero where none did
 	Members   []MemberInfo
 	Refused   []Refused // files that are not what their name says
+
+	ino uint64 // of the directory
 }
 
 // States of a subscriber in the table.
@@ -49,6 +53,7 @@ type MemberInfo struct {
 	UID    uint32
 	Maker  Maker
 	Alive  bool
+	Size   int64  // bytes of memory that its file takes
 	State  int    // StateNone and so on
 	From   uint64 // the first number that is protected, unless StateNone
 	Cursor uint64 // the next number that it wants
@@ -111,11 +116,35 @@ func (info *Info) inspect(p place) error {
 	for i := range info.Counters {
 		info.Counters[i] = le.Uint64(hot[HotCounters+8*i:])
 	}
+	info.hear(peer, le.Uint64(hot[HotAlive:]))
 	return info.members(peer)
 }
 
+// hear finds out when a publisher last gave a sign of life: by its
+// housekeeping, its last sample, or its start. What lies in the future is
+// nobody's.
+func (info *Info) hear(peer *Peer, alive uint64) {
+	now := time.Now()
+	sign := func(t time.Time) {
+		if t.After(info.Heard) && !t.After(now) {
+			info.Heard = t
+		}
+	}
+	if info.Publisher != nil {
+		sign(info.Publisher.Made)
+	}
+	sign(time.Unix(0, int64(alive)))
+	var b [8]byte
+	if info.Head > 0 {
+		slot := int64((info.Head - 1) & uint64(info.Config.Slots-1))
+		if n, ok := peer.Data.TryReadAt(b[:], info.Layout.Slot(slot)+SlotTime); ok && n == len(b) {
+			sign(time.Unix(0, int64(le.Uint64(b[:]))))
+		}
+	}
+}
+
 func (info *Info) ownedBy(st *sys.Stat) {
-	info.UID, info.GID, info.Mode = st.UID, st.GID, st.Mode&0o7777
+	info.UID, info.GID, info.Mode, info.ino = st.UID, st.GID, st.Mode&0o7777, st.Ino
 }
 
 // measure adds up the memory of the files.
@@ -187,7 +216,7 @@ func (info *Info) members(peer *Peer) error {
 }
 
 func (m *Member) info(held int) (MemberInfo, error) {
-	i := MemberInfo{ID: m.ID, UID: m.UID, Maker: m.Maker, Alive: m.Alive()}
+	i := MemberInfo{ID: m.ID, UID: m.UID, Maker: m.Maker, Alive: m.Alive(), Size: m.stat.Blocks * 512}
 	b, err := readAll(m.Region, MemberCounters(held)+8*memberCounts)
 	if err != nil {
 		return i, err

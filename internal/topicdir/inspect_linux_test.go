@@ -48,7 +48,7 @@ func TestInspect(t *testing.T) {
 	if len(info.Members) != 1 || info.Members[0].ID != id || !info.Members[0].Alive || info.Members[0].Ask != 7 || info.Members[0].Maker.PID != s.PID() {
 		t.Errorf("%+v", info.Members)
 	}
-	if dead, err := Dead(dir); err != nil || len(dead) != 0 {
+	if dead, _, err := Dead(dir); err != nil || len(dead) != 0 {
 		t.Errorf("dead: %+v, %v", dead, err)
 	}
 
@@ -57,9 +57,10 @@ func TestInspect(t *testing.T) {
 	if info.Alive || info.Publisher == nil || info.Publisher.PID != p.PID() {
 		t.Errorf("%+v", info)
 	}
-	dead, err := Dead(dir)
-	if err != nil || len(dead) != 1 || dead[0].Topic != "x" || !dead[0].InUse || dead[0].Size != info.Size ||
-		dead[0].Why != fmt.Sprintf("its publisher, process %d, is dead; 1 subscriber lives", p.PID()) {
+	dead, _, err := Dead(dir)
+	if err != nil || len(dead) != 1 || dead[0].Topic != "x" || dead[0].Size != info.Size || dead[0].Kind != DeadTopic || dead[0].Kept ||
+		dead[0].InUse != fmt.Sprintf("process %d subscribes", s.PID()) || dead[0].Maker.PID != p.PID() || dead[0].Heard.IsZero() ||
+		dead[0].Why != fmt.Sprintf("its publisher, process %d, is gone, and its lock with it", p.PID()) {
 		t.Errorf("%+v, %v", dead, err)
 	}
 
@@ -94,8 +95,9 @@ func TestInspect(t *testing.T) {
 	m.Leave()
 	s.Kill()
 	o.Close()
-	dead, err = Dead(dir)
-	if err != nil || len(dead) != 1 || dead[0].InUse || dead[0].Why != "its publisher has closed it after 19 samples; nobody subscribes" {
+	dead, _, err = Dead(dir)
+	if err != nil || len(dead) != 3 || dead[0].InUse != "" || !dead[0].Kept || dead[1].Kind != DeadSubscriber || dead[2].Kind != DeadSubscriber ||
+		dead[0].Why != "its publisher has ended it after 19 samples and left it to be read; 2 subscribers died too" {
 		t.Fatalf("%+v, %v", dead, err)
 	}
 	if err := dead[0].Remove(); err != nil {
@@ -111,7 +113,7 @@ func TestDeadComesBack(t *testing.T) {
 	dir := shmtest.Dir(t)
 	o := create(t, dir, "x", Private, 0)
 	o.Close()
-	dead, err := Dead(dir)
+	dead, _, err := Dead(dir)
 	if err != nil || len(dead) != 1 {
 		t.Fatalf("%+v, %v", dead, err)
 	}
@@ -128,7 +130,7 @@ func TestInspectOthers(t *testing.T) {
 	create(t, dir, "x", Private, 0)
 	p := as(strangerUID, strangerUID, "inspector", dir, "x").Start(t)
 	p.Expect("permission 0 700 false")
-	p.Expect("0 dead")
+	p.Expect("0 dead, 1 closed")
 	p.Wait()
 }
 
@@ -136,9 +138,9 @@ func init() {
 	shmtest.Handle("inspector", func(c *shmtest.Child) {
 		info, err := Inspect(c.Args[1], &OpenOptions{Dir: c.Args[0]})
 		c.Send("%s %d %o %v", word(err), info.UID, info.Mode, info.Alive)
-		dead, err := Dead(c.Args[0])
+		dead, closed, err := Dead(c.Args[0])
 		c.Check(err)
-		c.Send("%d dead", len(dead))
+		c.Send("%d dead, %d closed", len(dead), closed)
 	})
 }
 
@@ -153,11 +155,12 @@ func TestDamagedIsDead(t *testing.T) {
 	if !errors.Is(err, sys.ErrCorrupt) || info.Name != "x" || info.Publisher == nil {
 		t.Errorf("%+v, %v", info, err)
 	}
-	dead, err := Dead(dir)
-	if err != nil || len(dead) != 1 || dead[0].InUse || !strings.HasPrefix(dead[0].Why, "it is damaged: data has 100 bytes") {
+	dead, _, err := Dead(dir)
+	if err != nil || len(dead) != 1 || dead[0].InUse == "" || !strings.HasPrefix(dead[0].Why, "it is damaged: data has 100 bytes") {
 		t.Fatalf("%+v, %v", dead, err)
 	}
-	if err := dead[0].Remove(); err != nil {
+	wantErr(t, dead[0].Remove(), sys.ErrCorrupt)
+	if err := Remove("x", &RemoveOptions{Dir: dir}); err != nil {
 		t.Error(err)
 	}
 }

@@ -42,6 +42,15 @@ func (p *Peer) Join(init func(mem.Region)) (*Membership, error) {
 func (p *Peer) join(id ID, init func(mem.Region)) (m *Membership, err error) {
 	for range tries {
 		m, err = p.joinOnce(id, init)
+		if err == nil {
+			// SYNC POINT: prune. Who removes a topic without a publisher looks
+			// for subscribers after its name is gone.
+			if err = p.Named(); err != nil {
+				m.Leave()
+				return nil, err
+			}
+			break
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}

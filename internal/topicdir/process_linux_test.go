@@ -376,7 +376,7 @@ func TestKilledCreator(t *testing.T) {
 				t.Errorf("left behind: %q", name)
 			}
 		}
-		dead, err := Dead(dir)
+		dead, _, err := Dead(dir)
 		if err != nil || len(dead) != len(left) {
 			t.Errorf("of %q these are dead: %+v, %v", left, dead, err)
 		}
@@ -473,12 +473,12 @@ func TestLeftovers(t *testing.T) {
 	if err := os.WriteFile(dir+"/"+file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	found, err := Dead(dir)
+	found, _, err := Dead(dir)
 	if err != nil || len(found) != 2 {
 		t.Fatalf("%+v, %v", found, err)
 	}
 	for _, c := range found {
-		if c.Size != 8192 || c.InUse || c.Topic != "" {
+		if c.Size != 8192 || c.InUse != "" || c.Topic != "" {
 			t.Errorf("%+v", c)
 		}
 	}

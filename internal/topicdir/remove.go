@@ -56,7 +56,7 @@ func remove(p place, force bool) error {
 		return fmt.Errorf("the topic belongs to uid %d, and this is uid %d: %w", st.UID, uid, syscall.EPERM)
 	}
 	o := &Owner{place: p, dir: dir, dirStat: st}
-	err = o.takeLock()
+	err = o.takeLock(lockPatience)
 	if o.lock != nil {
 		defer o.lock.Close()
 	}

@@ -7,7 +7,8 @@
 //	Open      the subscriber's or observer's side; Peer.Join makes r.ID
 //	Remove    rename away, then delete
 //	List      the topics of a directory; Inspect tells all about one
-//	Dead      what may be pruned, and why
+//	Dead      what the dead have left, and why; Candidate.Remove prunes it
+//	Dump      everything that stands in a topic, for post-mortems
 //
 // # Guarantees
 //
@@ -19,7 +20,8 @@
 //     the file and what was asked for, not against itself.
 //   - Descriptors that carry a lock are close-on-exec, never sent, and closed
 //     by Close alone: no finalizer drops a lock.
-//   - Nothing starts a goroutine, and nothing waits but for the file system.
+//   - Nothing starts a goroutine, and nothing waits but for the file system, and
+//     at most a second for who takes over, removes or prunes the very topic.
 //
 // # Limits
 //
