@@ -103,6 +103,9 @@ func (o *Owner) epoch() (uint64, bool) {
 	return mem.TryLoad(w)
 }
 
+// beforePrune makes tests do something between the two looks of pruneTopic.
+var beforePrune = func() {}
+
 // pruneTopic renames the topic away and deletes it, unless somebody subscribes.
 // The lock is held.
 func (o *Owner) pruneTopic() error {
@@ -114,6 +117,7 @@ func (o *Owner) pruneTopic() error {
 		return err
 	}
 	defer mount.Close()
+	beforePrune()
 	name, dead := o.name+suffix, deadPrefix+NewID().String()
 	if err := sys.RenameatNoReplace(mount.Int(), name, dead); err != nil {
 		return err
