@@ -82,10 +82,12 @@ topic ls writes one document with time and topics, topic info one topic: kind,
 address, name, path, state (live, ended, dead, closed or damaged), publisher (pid,
 command, alive, uid, owner and since), rate and bytes_per_s, policy, patience_ns,
 slots, slot_size, max_subscribers, max_held, sharing, size, used, mode, uid,
-owner, created, head, epoch, the counters published, bytes, holes, demoted,
+owner, created, heard, head, epoch, the counters published, bytes, holes, demoted,
 evicted, wakes and waits, and subscribers (each with pid, command, alive, uid,
 owner, since, state, admitted, from, cursor, lag, lost, taken, copied, held and
-sleeps). topic sub writes one line a sample, with number, seq, time, user, flags,
+sleeps). topic dump writes one line a part, with part (directory, lock, header,
+configuration, hot, entry, slot, subscriber, bell or strange), file, the words of
+it as spec/topic.md calls them, and problem. topic sub writes one line a sample, with number, seq, time, user, flags,
 missed, data and encoding; topic hz one line an interval, with time, rate,
 bytes_per_s, samples, gaps, missed, and of the times between samples period_ns,
 jitter_p50_ns, jitter_p90_ns, jitter_p99_ns and jitter_max_ns.`

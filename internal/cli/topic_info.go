@@ -133,8 +133,10 @@ func publisherLine(v *topicView, u *users, now time.Time, line lineFunc) {
 		line("publisher", "not known")
 	case v.Alive:
 		line("publisher", "%s, of %s, since %s", processText(p), procfs.Printable(u.name(p.UID)), bothTimes(p.Made, now))
-	default:
+	case v.Heard.IsZero():
 		line("publisher", "process %d, which is dead", p.PID)
+	default:
+		line("publisher", "process %d, which is dead; last heard of %s", p.PID, bothTimes(v.Heard, now))
 	}
 }
 

@@ -187,6 +187,7 @@ type jsonTopic struct {
 	GID            *uint32          `json:"gid,omitempty"`
 	Group          string           `json:"group,omitempty"`
 	Created        *time.Time       `json:"created,omitempty"`
+	Heard          *time.Time       `json:"heard,omitempty"` // the publisher's last sign of life
 	Head           *uint64          `json:"head,omitempty"`
 	Epoch          *uint64          `json:"epoch,omitempty"`
 	Published      *uint64          `json:"published,omitempty"`
@@ -258,6 +259,7 @@ func (v *topicView) json(u *users) *jsonTopic {
 	}
 	j.MaxSubscribers, j.MaxHeld, j.Type = c.Subscribers, c.Held, jsonText(c.TypeName)
 	j.Sharing, j.Size, j.Created = v.Sharing.String(), v.Layout.Size, jsonTime(v.Maker.Made)
+	j.Heard = jsonTime(v.Heard)
 	j.Head, j.Epoch = &v.Head, &v.Epoch
 	n := &v.Counters
 	j.Published, j.Bytes, j.Holes = &n[topicdir.CountPublished], &n[topicdir.CountBytes], &n[topicdir.CountHoles]

@@ -181,11 +181,11 @@ func (m *Maker) death() string {
 
 // death says the same of a subscriber, which takes its request back when it
 // leaves.
-func (m *MemberInfo) death() string {
-	if m.Ask == 0 {
-		return fmt.Sprintf("process %d has left, and no publisher has seen it", m.Maker.PID)
+func (i *MemberInfo) death() string {
+	if i.Ask == 0 {
+		return fmt.Sprintf("process %d has left, and no publisher has seen it", i.Maker.PID)
 	}
-	return "its subscriber, " + m.Maker.death()
+	return "its subscriber, " + i.Maker.death()
 }
 
 // count gives a number of things.
