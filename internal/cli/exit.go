@@ -116,6 +116,13 @@ func report(env *Env, err error) int {
 	return exitCode(err)
 }
 
+// ofStream reports whether an error is one of standard input or output, and of
+// nothing that the command works on.
+func ofStream(err error) bool {
+	var stream *fs.PathError
+	return errors.As(err, &stream) && (stream.Path == os.Stdin.Name() || stream.Path == os.Stdout.Name())
+}
+
 // hint gives the next step: the error's own, else one for its cause.
 func hint(err error) string {
 	var use *usageError

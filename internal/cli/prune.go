@@ -133,7 +133,7 @@ func (fl *pruneFlags) find(ctx context.Context, env *Env) ([]*pruned, error) {
 		return nil, err
 	}
 	if closed > 0 {
-		env.noteln("%s cannot be looked into: they belong to other users", plural(closed, "topic"))
+		env.noteln("%s of other users cannot be looked into", plural(closed, "topic"))
 	}
 	var u users
 	var dying, stay []*pruned

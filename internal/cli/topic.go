@@ -129,7 +129,7 @@ func topicErr(ctx context.Context, verb, name string, err error) error {
 	err = cause(ctx, err)
 	var sig *interrupted
 	var use *usageError
-	if errors.As(err, &sig) || errors.As(err, &use) || errors.Is(err, syscall.EPIPE) {
+	if errors.As(err, &sig) || errors.As(err, &use) || errors.Is(err, syscall.EPIPE) || ofStream(err) {
 		return err
 	}
 	out := &shm.Error{Op: "topic " + verb, Kind: "topic", Name: topicdir.Address(name), Err: err}
@@ -144,8 +144,11 @@ func topicErr(ctx context.Context, verb, name string, err error) error {
 	if errors.As(err, &h) {
 		out.Hint = h.hint
 	}
-	if out.Hint == "" {
+	switch {
+	case out.Hint == "":
 		out.Hint = topicHint(name, err)
+	case errors.Is(err, shm.ErrNoSpace):
+		out.Hint += "; shm prune frees what the dead have left"
 	}
 	return out
 }

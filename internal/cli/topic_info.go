@@ -134,15 +134,18 @@ func publisherLine(v *topicView, u *users, now time.Time, line lineFunc) {
 	case v.Alive:
 		line("publisher", "%s, of %s, since %s", processText(p), procfs.Printable(u.name(p.UID)), bothTimes(p.Made, now))
 	case v.Heard.IsZero():
-		line("publisher", "process %d, which is dead", p.PID)
+		line("publisher", "%s, which is dead", processText(p))
 	default:
-		line("publisher", "process %d, which is dead; last heard of %s", p.PID, bothTimes(v.Heard, now))
+		line("publisher", "%s, which is dead; last heard of %s", processText(p), bothTimes(v.Heard, now))
 	}
 }
 
 func processText(m *topicdir.Maker) string {
 	if command := commandOf(m); command != "" {
 		return fmt.Sprintf("process %d (%s)", m.PID, command)
+	}
+	if m.Elsewhere() {
+		return fmt.Sprintf("process %d of another pid namespace or boot", m.PID)
 	}
 	return fmt.Sprintf("process %d", m.PID)
 }

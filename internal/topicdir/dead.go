@@ -172,7 +172,7 @@ func (m *Maker) death() string {
 	case m.PID == 0:
 		return "which does not say what process it was, has let its lock go"
 	case !m.near():
-		return fmt.Sprintf("process %d of another boot or pid namespace, has let its lock go", m.PID)
+		return fmt.Sprintf("process %d of another pid namespace or boot, has let its lock go", m.PID)
 	case m.Gone():
 		return fmt.Sprintf("process %d, is gone, and its lock with it", m.PID)
 	}

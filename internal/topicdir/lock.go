@@ -142,6 +142,8 @@ func busy(fd int, owner *Maker) error {
 		return hinted("end it first, or choose another name", "%s holds its lock: %w", who, sys.ErrBusy)
 	case owner != nil && owner.Gone():
 		return hinted("fuser(1) may find it", "its publisher, process %d, is gone, but a process that cannot be seen from here holds its lock: %w", owner.PID, sys.ErrBusy)
+	case owner != nil && owner.Elsewhere():
+		return hinted("end that publisher first, or choose another name", "process %d of another pid namespace publishes it: %w", owner.PID, sys.ErrBusy)
 	case owner != nil:
 		return hinted("end that publisher first, or choose another name", "process %d publishes it: %w", owner.PID, sys.ErrBusy)
 	}

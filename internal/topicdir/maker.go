@@ -55,6 +55,10 @@ func (m *Maker) near() bool {
 	return m.PID > 0 && m.PIDNamespace != 0 && m.PIDNamespace == me.PIDNamespace && m.Boot == me.Boot && m.Boot != [16]byte{}
 }
 
+// Elsewhere reports whether the process was one of another pid namespace or
+// boot: its process id is none of those that are seen here.
+func (m *Maker) Elsewhere() bool { return !m.near() }
+
 // vanished reports whether no process has the process id any more. kill(2)
 // knows this namespace for certain; /proc may be hidden (hidepid), or be that
 // of another namespace.
