@@ -36,7 +36,7 @@ func adopt(p place, opts *CreateOptions) (o *Owner, err error) {
 	if err := o.takeLock(lockPatience); err != nil {
 		return o, err
 	}
-	if err := o.adoptData(); err != nil {
+	if err := o.adoptData(true); err != nil {
 		return o, err
 	}
 	differ := o.Config.differences(&opts.Config)
@@ -118,8 +118,9 @@ func openLock(dir *sys.FD, st *sys.Stat) (*sys.FD, error) {
 	return fd, err
 }
 
-// adoptData opens, checks and maps the data of a topic of our own.
-func (o *Owner) adoptData() error {
+// adoptData opens, checks and maps the data of a topic of our own. Who will
+// publish reserves it, who only tidies up must do without room.
+func (o *Owner) adoptData(publish bool) error {
 	fd, st, err := openChecked(o.dir.Int(), dataFile, sys.O_RDWR,
 		rules{dir: &o.dirStat, uid: int64(o.dirStat.UID), links: true, own: true, minSize: HeaderSize})
 	if err != nil {
@@ -135,7 +136,7 @@ func (o *Owner) adoptData() error {
 		return fmt.Errorf("data: %w", err)
 	}
 	o.data, o.TopicID, o.Config, o.Layout = d.memory, d.header.Instance, d.config, d.layout
-	if st.Blocks*512 < o.Layout.Size {
+	if publish && st.Blocks*512 < o.Layout.Size {
 		// Somebody has punched holes: what is reserved can be relied upon.
 		if err := fd.Reserve(0, o.Layout.Size); err != nil && !errors.Is(err, syscall.EOPNOTSUPP) {
 			return fmt.Errorf("data: %w", err)

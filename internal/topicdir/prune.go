@@ -81,7 +81,7 @@ func (c *Candidate) removeLocked() error {
 	case err != nil:
 		return err
 	}
-	if err := o.adoptData(); err != nil {
+	if err := o.adoptData(false); err != nil {
 		return err
 	}
 	if c.Kind == DeadSubscriber {

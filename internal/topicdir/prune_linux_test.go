@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/shmtest"
@@ -173,6 +176,39 @@ func TestPruneBetween(t *testing.T) {
 	if prune(t, dir); len(names(t, dir)) != 0 {
 		t.Errorf("left: %q", names(t, dir))
 	}
+}
+
+// TestPruneTakesNothing: pruning needs no memory, also where data has holes.
+func TestPruneTakesNothing(t *testing.T) {
+	dir := shmtest.Dir(t)
+	o := create(t, dir, "x", Private, 0)
+	peer := openTopic(t, dir, "x")
+	join(t, peer).Leave()
+	m := join(t, peer)
+	if err := unix.Fallocate(int(fileOf(t, o.Path()+"/data").Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, o.Layout.Payload, HeaderSize); err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
+	before := inspect(t, dir)
+	if removed, _ := prune(t, dir); removed != 1 {
+		t.Errorf("%d were removed, want the dead subscriber", removed)
+	}
+	after := inspect(t, dir)
+	if want := before.Size - int64(MemberSize(o.Config.Held)); after.Size != want || len(after.Members) != 1 || after.Members[0].ID != m.ID {
+		t.Errorf("%d bytes after %d, want %d: %+v", after.Size, before.Size, want, after.Members)
+	}
+	m.Leave()
+	prune(t, dir)
+}
+
+func fileOf(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 // TestPruneCreator: a creator that prune takes for a dead one goes on, and
