@@ -57,11 +57,23 @@ func topicName(arg string) (string, error) {
 	if err := topicdir.CheckName(name); err != nil {
 		var e *shm.Error
 		if errors.As(err, &e) {
-			err = fmt.Errorf("topic %s: %w", procfs.Printable(shorten(name, 60)), e.Err)
+			of := "topic " + procfs.Printable(shorten(name, 60))
+			if name == "" {
+				of = "a topic is meant"
+			}
+			err = fmt.Errorf("%s: %w", of, e.Err)
 		}
 		return "", &usageError{err, "a topic's name has 1 to 200 bytes of UTF-8, no slash, no control character and no dot at its start"}
 	}
 	return name, nil
+}
+
+// checkInterval refuses a time between two looks that cannot be.
+func checkInterval(cmd *cobra.Command, interval time.Duration) error {
+	if interval < 0 {
+		return usage(cmd, fmt.Errorf("--interval %v: a time is 0 or more", interval))
+	}
+	return nil
 }
 
 // topicScheme begins the address of a topic.

@@ -37,6 +37,9 @@ admitted; dead. Observers leave no trace, and this is one.`,
 			if err != nil {
 				return err
 			}
+			if err := checkInterval(cmd, interval); err != nil {
+				return err
+			}
 			return runTopicInfo(cmd.Context(), env, name, interval, asJSON)
 		},
 	}

@@ -39,6 +39,9 @@ how many there may be. Observers leave no trace.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeTopic(env, -1, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkInterval(cmd, show.interval); err != nil {
+				return err
+			}
 			names, err := matchingTopics(env, cmd, args)
 			if err != nil {
 				return err
