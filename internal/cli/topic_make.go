@@ -88,6 +88,9 @@ func (m *making) options(env *Env, like *topic.Options) (*topic.Options, error) 
 		}
 		o.Subscribers = m.maxSubscribers
 	}
+	if m.timeout < 0 {
+		return nil, usage(m.cmd, fmt.Errorf("--timeout %v is negative", m.timeout))
+	}
 	if m.patience < 0 {
 		return nil, usage(m.cmd, fmt.Errorf("--patience %v: a time is 0 or more, and 0 means for ever", m.patience))
 	}
