@@ -226,6 +226,11 @@ func (p *Process) await() {
 	}
 }
 
+// lastWords is how long the goroutines of a child that hangs may take to be
+// printed. A test gives up up to ten seconds before its deadline: the rest is
+// for telling what became of it.
+const lastWords = 5 * time.Second
+
 // interrogate makes a child of Go that hangs print its goroutines, and ends
 // it.
 func (p *Process) interrogate() {
@@ -234,7 +239,7 @@ func (p *Process) interrogate() {
 	p.cmd.Process.Signal(sigQuit)
 	select {
 	case <-p.exited:
-	case <-time.After(grace):
+	case <-time.After(lastWords):
 		p.cmd.Process.Kill()
 		<-p.exited
 	}

@@ -28,6 +28,16 @@ func init() {
 	})
 	shmtest.Handle("args", func(c *shmtest.Child) { c.Send("%q", c.Args) })
 	shmtest.Handle("silent", func(c *shmtest.Child) { c.Hold() })
+	// hanging says so, from aside, and then nothing.
+	shmtest.Handle("hanging", func(c *shmtest.Child) {
+		go func() {
+			for stacks := make([]byte, 1<<16); !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*Child).Hold("); {
+				time.Sleep(time.Millisecond)
+			}
+			c.Send("hangs")
+		}()
+		c.Hold()
+	})
 	// deaf does not notice the end of its standard input.
 	shmtest.Handle("deaf", func(c *shmtest.Child) {
 		c.Send("ready")
@@ -153,10 +163,15 @@ func TestFailures(t *testing.T) {
 			p.Expect("ready")
 		}, []string{`waiting for "ready": it has ended: exit status 1`, "fatal: it went wrong"}},
 		{"no end", func(t testing.TB) {
+			hasten(t)
 			shmtest.Exec(t, "/bin/sh", "-c", "exec >&-; exec sleep 100").Wait()
 		}, []string{"waiting for its end: i/o timeout"}},
-		{"silence", func(t testing.TB) { shmtest.Start(t, "silent").Expect("ready") },
-			[]string{`waiting for "ready": i/o timeout`, "SIGQUIT: quit", "(*Child).Hold"}},
+		{"silence", func(t testing.TB) {
+			p := shmtest.Start(t, "hanging")
+			p.Expect("hangs")
+			hasten(t)
+			p.Expect("ready")
+		}, []string{`waiting for "ready": i/o timeout`, "SIGQUIT: quit", "(*Child).Hold"}},
 		{"bad end", func(t testing.TB) {
 			p := shmtest.Start(t, "fail")
 			p.Send("gone")
@@ -178,10 +193,13 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			shmtest.CheckLeaks(t)
-			record(t, time.Second, test.f).has(t, test.want...)
+			record(t, time.Minute, test.f).has(t, test.want...)
 		})
 	}
 }
+
+// hasten brings the deadline near, for what must not come to pass.
+func hasten(t testing.TB) { t.(*recorder).timeout = 100 * time.Millisecond }
 
 func init() {
 	shmtest.Handle("who", func(c *shmtest.Child) {
