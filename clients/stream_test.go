@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,6 +76,10 @@ func init() {
 		for uint64(p.Stats().Subscribers) < wait {
 			time.Sleep(time.Millisecond)
 			c.Check(p.Poll())
+		}
+		if wait > 0 {
+			c.Send("ready")
+			c.Recv()
 		}
 		for ; count == 0 || i < last; i++ {
 			l, err := p.Loan(context.Background(), sizeOf(i))
@@ -178,6 +183,16 @@ func until(p *shmtest.Process, prefix string) string {
 	}
 }
 
+// start lets a publisher begin when all subscribers know that they are
+// admitted: one that never waits would have lapped them before.
+func start(pub *shmtest.Process, subs ...*shmtest.Process) {
+	pub.Expect("ready")
+	for _, p := range subs {
+		until(p, "admitted")
+	}
+	pub.Send("go")
+}
+
 // result is what a subscriber says last.
 type result struct{ taken, lost, next uint64 }
 
@@ -191,10 +206,11 @@ func ended(t testing.TB, p *shmtest.Process) (r result) {
 	return r
 }
 
+// remove removes a topic when the test is over.
 func remove(t testing.TB, name string) {
 	t.Helper()
 	t.Cleanup(func() {
-		if err := topic.Remove(name, nil); err != nil {
+		if err := topic.Remove(name, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
 	})
@@ -217,13 +233,14 @@ func TestStream(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s to %s", policy, pair[0], pair[1]), func(t *testing.T) {
 				shmtest.CheckLeaks(t)
 				name := shmtest.Name(t)
+				remove(t, name)
 				pub := begin(t, pair[0], "pub", name, policy, n, 3, 2)
 				pub.Expect("from 0")
-				remove(t, name)
 				one := begin(t, pair[1], "sub", name, "next", 0, 0)
 				two := begin(t, pair[1], "sub", name, "next", 3, 0)
 				three := begin(t, pair[1], "observe", name, "oldest")
 				three.Expect("observing")
+				start(pub, one, two)
 				pub.Expect("done")
 				pub.Wait()
 				for i, p := range []*shmtest.Process{one, two, three} {
@@ -250,11 +267,12 @@ func TestTakeOver(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s after %s", policy, pair[1], pair[0]), func(t *testing.T) {
 				shmtest.CheckLeaks(t)
 				name := shmtest.Name(t)
+				remove(t, name)
 				first := begin(t, pair[0], "pub", name, policy, 0, 3, 2)
 				first.Expect("from 0")
-				remove(t, name)
 				one := begin(t, "go", "sub", name, "next", 2, 100)
 				two := begin(t, "c", "sub", name, "next", 2, 100)
+				start(first, one, two)
 				for range 5 {
 					until(one, "at")
 					until(two, "at")
@@ -285,14 +303,13 @@ func TestHolder(t *testing.T) {
 		t.Run(language+" publishes", func(t *testing.T) {
 			shmtest.CheckLeaks(t)
 			name := shmtest.Name(t)
+			remove(t, name)
 			pub := begin(t, language, "pub", name, "drop", 0, 1, 2)
 			pub.Expect("from 0")
-			remove(t, name)
 			keep, die := begin(t, "c", "hold", name, 4), begin(t, "c", "hold", name, 4)
-			for _, p := range []*shmtest.Process{keep, die} {
-				p.Expect("admitted")
-				until(p, "holding")
-			}
+			start(pub, keep, die)
+			until(keep, "holding")
+			until(die, "holding")
 			watch := func() (st topic.SubscriberStats) {
 				s, err := topic.Observe(t.Context(), name, nil)
 				if err != nil {
