@@ -10,6 +10,7 @@
  *     peer observe NAME FROM REPORT
  *     peer hold NAME K                     holds up to K samples until a line comes
  *     peer look NAME                       the newest sample, and how the topic is made
+ *     peer adopt NAME                      goes on with the golden topic
  *     peer remove NAME
  */
 #include "shm_topic.h"
@@ -255,6 +256,28 @@ static int look(const char *name)
 	return shm_topic_leave(&s);
 }
 
+/* Goes on with the topic of spec/testdata/topic-v1-ring.bin. */
+static int adopt(const char *name)
+{
+	static shm_topic_pub p;
+	shm_topic_create_options o;
+	shm_topic_stats st;
+	int result;
+	memset(&o, 0, sizeof o);
+	o.slots = 4;
+	o.size = 16;
+	o.subscribers = 1;
+	o.held = 2;
+	if ((result = shm_topic_create(&p, name, &o)) != SHM_TOPIC_OK)
+		die("create", result, &p.error);
+	shm_topic_stats_of(&p, &st);
+	say("published %llu", (unsigned long long)st.published);
+	if ((result = shm_topic_send(&p, "adopted", 7, 0)) != SHM_TOPIC_OK)
+		die("send", result, &p.error);
+	look(name);
+	return shm_topic_end(&p);
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 2 ? argv[1] : "", *name = argc > 2 ? argv[2] : "";
@@ -272,12 +295,14 @@ int main(int argc, char **argv)
 		return hold(name, (size_t)strtoull(a, NULL, 10));
 	if (strcmp(verb, "look") == 0)
 		return look(name);
+	if (strcmp(verb, "adopt") == 0)
+		return adopt(name);
 	if (strcmp(verb, "remove") == 0) {
 		if ((result = shm_topic_remove(NULL, name, &e)) != SHM_TOPIC_OK)
 			die("remove", result, &e);
 		say("removed");
 		return 0;
 	}
-	fprintf(stderr, "usage: peer pub|sub|observe|hold|look|remove NAME ...\n");
+	fprintf(stderr, "usage: peer pub|sub|observe|hold|look|adopt|remove NAME ...\n");
 	return 2;
 }
