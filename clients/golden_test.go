@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -218,7 +219,7 @@ func TestFlip(t *testing.T) {
 		}
 	}
 	flip := func(t *testing.T) string {
-		return compile(t, shmtest.CC(t), "flip.c", append(append([]string{}, strict...), sanitized...)...)
+		return compile(t, shmtest.CC(t), "flip.c", slices.Concat(strict, sanitized)...)
 	}
 	for name, data := range map[string]func(testing.TB) []byte{
 		"data": func(t testing.TB) []byte { return golden(t, "data") }, "ring": goldenRing,

@@ -4,6 +4,7 @@ package clients
 
 import (
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/seed-298b2b26/shm/shmtest"
@@ -19,7 +20,7 @@ func arm64Peer(t testing.TB) (qemu, path string) {
 	if qemu, err = exec.LookPath("qemu-aarch64-static"); err != nil {
 		t.Skip("needs qemu-aarch64-static")
 	}
-	return qemu, compile(t, cc, "peer.c", append([]string{"-O2", "-static"}, strict...)...)
+	return qemu, compile(t, cc, "peer.c", slices.Concat(strict, []string{"-O2", "-static"})...)
 }
 
 func python(t testing.TB, args ...string) *shmtest.Process {

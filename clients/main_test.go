@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,8 +33,9 @@ var (
 	// strict is how the header has to compile.
 	strict = []string{"-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"}
 
-	// sanitized is how the tests run it: what the sanitizers find is fatal.
-	sanitized = []string{"-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"}
+	// sanitized is how most tests run it: what the sanitizers find is fatal.
+	// Optimized it takes a compiler several times as long.
+	sanitized = []string{"-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"}
 )
 
 // compile gives the program of a file below testdata, compiled by cc with the
@@ -75,5 +77,11 @@ func tryCompile(cc, source, to string, flags ...string) (string, error) {
 // peer is the peer in C, under the sanitizers.
 func peer(t testing.TB, flags ...string) string {
 	t.Helper()
-	return compile(t, shmtest.CC(t), "peer.c", append(append(append([]string{}, strict...), sanitized...), flags...)...)
+	return compile(t, shmtest.CC(t), "peer.c", slices.Concat(strict, sanitized, flags)...)
+}
+
+// optimized is the peer in C as its users have it.
+func optimized(t testing.TB) string {
+	t.Helper()
+	return compile(t, shmtest.CC(t), "peer.c", slices.Concat(strict, []string{"-O2"})...)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -154,8 +155,9 @@ func receive(c *shmtest.Child, s *topic.Subscriber, hold int, report uint64, pro
 	c.Send("took %d, lost %d, next %d", taken, lost, next)
 }
 
-// begin starts a peer in a language: "go", "c", or "arm64", which is C for
-// another machine, under emulation.
+// begin starts a peer in a language: "go"; "c", as its users compile it;
+// "checked", which is C under the sanitizers; "arm64", which is C for another
+// machine, under emulation; "python".
 func begin(t testing.TB, language, verb, name string, args ...any) *shmtest.Process {
 	t.Helper()
 	words := []string{name}
@@ -164,6 +166,8 @@ func begin(t testing.TB, language, verb, name string, args ...any) *shmtest.Proc
 	}
 	switch language {
 	case "c":
+		return shmtest.Exec(t, optimized(t), append([]string{verb}, words...)...)
+	case "checked":
 		return shmtest.Exec(t, peer(t), append([]string{verb}, words...)...)
 	case "arm64":
 		qemu, path := arm64Peer(t)
@@ -224,15 +228,29 @@ func count(few, many uint64) uint64 {
 	return many
 }
 
+// pairs are who meets whom.
+var pairs = [][2]string{
+	{"go", "c"}, {"c", "go"}, {"c", "c"},
+	{"go", "checked"}, {"checked", "go"}, {"go", "arm64"}, {"arm64", "go"},
+}
+
+// length is how many samples their streams have.
+func length(pair [2]string) uint64 {
+	if slices.Contains(pair[:], "arm64") {
+		return count(500, 2_000)
+	}
+	return count(3_000, 30_000)
+}
+
 // TestStream: a publisher in one language, subscribers and observers in the
 // other, in both directions and under both policies.
 func TestStream(t *testing.T) {
-	n := count(3_000, 50_000)
 	for _, policy := range []string{"block", "drop"} {
-		for _, pair := range [][2]string{{"go", "c"}, {"c", "go"}, {"c", "c"}} {
+		for _, pair := range pairs {
 			t.Run(fmt.Sprintf("%s/%s to %s", policy, pair[0], pair[1]), func(t *testing.T) {
 				shmtest.CheckLeaks(t)
 				name := shmtest.Name(t)
+				n := length(pair)
 				remove(t, name)
 				pub := begin(t, pair[0], "pub", name, policy, n, 3, 2)
 				pub.Expect("from 0")
@@ -261,17 +279,17 @@ func TestStream(t *testing.T) {
 // TestTakeOver: a publisher is killed in the middle of the stream, and one in
 // the other language goes on. Nobody loses anything under block.
 func TestTakeOver(t *testing.T) {
-	n := count(2_000, 20_000)
 	for _, policy := range []string{"block", "drop"} {
-		for _, pair := range [][2]string{{"go", "c"}, {"c", "go"}, {"c", "c"}} {
+		for _, pair := range pairs {
 			t.Run(fmt.Sprintf("%s/%s after %s", policy, pair[1], pair[0]), func(t *testing.T) {
 				shmtest.CheckLeaks(t)
 				name := shmtest.Name(t)
+				n := length(pair)
 				remove(t, name)
 				first := begin(t, pair[0], "pub", name, policy, 0, 3, 2)
 				first.Expect("from 0")
-				one := begin(t, "go", "sub", name, "next", 2, 100)
-				two := begin(t, "c", "sub", name, "next", 2, 100)
+				one := begin(t, "go", "sub", name, "next", 2, 50)
+				two := begin(t, "c", "sub", name, "next", 2, 50)
 				start(first, one, two)
 				for range 5 {
 					until(one, "at")
@@ -306,7 +324,7 @@ func TestHolder(t *testing.T) {
 			remove(t, name)
 			pub := begin(t, language, "pub", name, "drop", 0, 1, 2)
 			pub.Expect("from 0")
-			keep, die := begin(t, "c", "hold", name, 4), begin(t, "c", "hold", name, 4)
+			keep, die := begin(t, "checked", "hold", name, 4), begin(t, "c", "hold", name, 4)
 			start(pub, keep, die)
 			until(keep, "holding")
 			until(die, "holding")

@@ -87,6 +87,10 @@
 #ifndef SHM_TOPIC_H
 #define SHM_TOPIC_H
 
+#if !defined(__linux__) || !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "shm_topic.h: topics are for 64-bit little-endian Linux"
+#endif
+
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -113,9 +117,6 @@
 
 #ifndef O_TMPFILE
 #error "shm_topic.h: define _GNU_SOURCE before the first #include, or include shm_topic.h first"
-#endif
-#if !defined(__linux__) || !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "shm_topic.h: topics are for 64-bit little-endian Linux"
 #endif
 
 #ifdef __cplusplus
@@ -159,7 +160,8 @@ typedef _Atomic uint64_t shm_topic_u64;
 /* ------------------------------------------------------------- the layout
  *
  * spec/topic.md, sections 3 to 5. A compiler that lays the structures out
- * otherwise (-fpack-struct, say) does not get past the assertions.
+ * otherwise does not get past the assertions. No field needs padding before
+ * it, so packing changes nothing.
  */
 
 /* The layout version that is written, and the newest that is read. */

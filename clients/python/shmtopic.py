@@ -122,8 +122,9 @@ def _no_fence():
     pass
 
 
-def _find_fence(machine=None):
-    """Gives what stands between two loads that must not be reordered."""
+def _find_fence(machine=None, library=None):
+    """Gives what stands between two loads that must not be reordered. The
+    arguments are for tests."""
     machine = machine or platform.machine()
     if machine in ("x86_64", "AMD64"):
         return _no_fence
@@ -131,7 +132,7 @@ def _find_fence(machine=None):
         import ctypes
         import ctypes.util
 
-        name = ctypes.util.find_library("atomic") or "libatomic.so.1"
+        name = library or ctypes.util.find_library("atomic") or "libatomic.so.1"
         fence = ctypes.CDLL(name).atomic_thread_fence
         fence.argtypes, fence.restype = [ctypes.c_int], None
         acquire = 2  # memory_order_acquire

@@ -171,7 +171,7 @@ int main(int argc, char **argv)
 	const char *verb = argc > 2 ? argv[1] : "";
 	char path[512];
 	struct stat st;
-	uint8_t *original;
+	uint8_t *original = NULL;
 	int fd, dir;
 	if (argc < 3)
 		return 2;

@@ -4,7 +4,7 @@
     observer.py look NAME
     observer.py rate NAME COUNT             takes COUNT samples as fast as it can
     observer.py flip NAME STEP              see flip
-    observer.py fence MACHINE
+    observer.py fence MACHINE [LIBRARY]     which fence there is on that machine
 """
 
 import os
@@ -110,15 +110,12 @@ def flip(name, step):
     say("flipped: %d read, %d errors" % (good, errors))
 
 
-def fence(machine):
-    real, shmtopic.platform.machine = shmtopic.platform.machine, lambda: machine
+def fence(machine, library=None):
     try:
-        shmtopic._find_fence()()
+        shmtopic._find_fence(machine, library)()
         say("fenced")
     except shmtopic.LibatomicMissing as err:
         say("LibatomicMissing: %s" % err)
-    finally:
-        shmtopic.platform.machine = real
 
 
 if __name__ == "__main__":

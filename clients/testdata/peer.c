@@ -11,6 +11,7 @@
  *     peer hold NAME K                     holds up to K samples until a line comes
  *     peer look NAME                       the newest sample, and how the topic is made
  *     peer adopt NAME                      goes on with the golden topic
+ *     peer make NAME SHARING GID           until a line comes
  *     peer remove NAME
  */
 #include "shm_topic.h"
@@ -256,6 +257,43 @@ static int look(const char *name)
 	return shm_topic_leave(&s);
 }
 
+/* A topic that is made as the test does in Go, to be compared. */
+static int make(const char *name, uint32_t sharing, gid_t gid)
+{
+	static const uint8_t hash[32] = {7, 8, 9};
+	static shm_topic_pub p;
+	static shm_topic_sub s;
+	shm_topic_create_options o;
+	char line[16];
+	int result;
+	memset(&o, 0, sizeof o);
+	o.size = 100;
+	o.slots = 64;
+	o.subscribers = 5;
+	o.held = 3;
+	o.policy = SHM_TOPIC_BLOCK;
+	o.align = 128;
+	o.patience = 1234567;
+	o.sharing = sharing;
+	o.gid = gid;
+	o.type = "ünï.Type";
+	o.type_hash = hash;
+	if ((result = shm_topic_create(&p, name, &o)) != SHM_TOPIC_OK)
+		die("create", result, &p.error);
+	if ((result = shm_topic_subscribe(&s, name, NULL)) != SHM_TOPIC_OK)
+		die("subscribe", result, &s.error);
+	if ((result = shm_topic_poll(&p)) != SHM_TOPIC_OK)
+		die("poll", result, &p.error);
+	for (int i = 0; i < 3; i++) {
+		if ((result = shm_topic_send(&p, "the same", 8, 0)) != SHM_TOPIC_OK)
+			die("send", result, &p.error);
+	}
+	say("made");
+	if (!fgets(line, sizeof line, stdin))
+		return 4;
+	return shm_topic_leave(&s) + shm_topic_end(&p);
+}
+
 /* Goes on with the topic of spec/testdata/topic-v1-ring.bin. */
 static int adopt(const char *name)
 {
@@ -297,12 +335,14 @@ int main(int argc, char **argv)
 		return look(name);
 	if (strcmp(verb, "adopt") == 0)
 		return adopt(name);
+	if (strcmp(verb, "make") == 0)
+		return make(name, (uint32_t)strtoul(a, NULL, 10), (gid_t)strtoul(b, NULL, 10));
 	if (strcmp(verb, "remove") == 0) {
 		if ((result = shm_topic_remove(NULL, name, &e)) != SHM_TOPIC_OK)
 			die("remove", result, &e);
 		say("removed");
 		return 0;
 	}
-	fprintf(stderr, "usage: peer pub|sub|observe|hold|look|adopt|remove NAME ...\n");
+	fprintf(stderr, "usage: peer pub|sub|observe|hold|look|adopt|make|remove NAME ...\n");
 	return 2;
 }
