@@ -597,7 +597,7 @@ static inline const char *shm_topic_name(int code)
 
 /* ------------------------------------------------------------------ errors */
 
-__attribute__((format(printf, 3, 4))) SHMT_COLD static int shmt_fail(shm_topic_error *e, int code, const char *format, ...)
+__attribute__((format(printf, 3, 4))) SHMT_COLD static void shmt_error(shm_topic_error *e, int code, const char *format, ...)
 {
 	va_list args;
 	int n;
@@ -611,8 +611,11 @@ __attribute__((format(printf, 3, 4))) SHMT_COLD static int shmt_fail(shm_topic_e
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
 	}
-	return code;
 }
+
+/* Notes an error and gives its code, which the compiler sees is not
+ * SHM_TOPIC_OK. */
+#define shmt_fail(e, code, ...) (shmt_error((e), (code), __VA_ARGS__), (code))
 
 /* The result for an errno. */
 SHMT_COLD static int shmt_code(int err)
@@ -1107,21 +1110,21 @@ static inline int shmt_open(shm_topic_error *e, int dir, dev_t dev, const char *
 	if (fstat(*fd, st) != 0) {
 		shmt_system(e, "looking at", name, errno);
 	} else if (!S_ISREG(st->st_mode)) {
-		shmt_fail(e, SHM_TOPIC_ECORRUPT, "%s is a FIFO, a directory or a device, and no file", name);
+		shmt_error(e, SHM_TOPIC_ECORRUPT, "%s is a FIFO, a directory or a device, and no file", name);
 	} else if (st->st_nlink == 0) {
-		shmt_fail(e, SHM_TOPIC_ENOTFOUND, "%s was removed just now", name);
+		shmt_error(e, SHM_TOPIC_ENOTFOUND, "%s was removed just now", name);
 	} else if (st->st_nlink != 1 && !(rules & SHMT_LINKS)) {
-		shmt_fail(e, SHM_TOPIC_ECORRUPT, "%s has %lu names", name, (unsigned long)st->st_nlink);
+		shmt_error(e, SHM_TOPIC_ECORRUPT, "%s has %lu names", name, (unsigned long)st->st_nlink);
 	} else if (st->st_dev != dev) {
-		shmt_fail(e, SHM_TOPIC_ECORRUPT, "%s is on another file system than its directory", name);
+		shmt_error(e, SHM_TOPIC_ECORRUPT, "%s is on another file system than its directory", name);
 	} else if (uid >= 0 && (int64_t)st->st_uid != uid) {
-		shmt_fail(e, SHM_TOPIC_ECORRUPT, "%s belongs to uid %u, not to uid %u", name, st->st_uid, (unsigned)uid);
+		shmt_error(e, SHM_TOPIC_ECORRUPT, "%s belongs to uid %u, not to uid %u", name, st->st_uid, (unsigned)uid);
 	} else if (uid < 0 && st->st_uid != dir_uid && st->st_uid == shmt_overflow_uid()) {
-		shmt_fail(e, SHM_TOPIC_ECORRUPT, "%s belongs to a user that this user namespace does not know", name);
+		shmt_error(e, SHM_TOPIC_ECORRUPT, "%s belongs to a user that this user namespace does not know", name);
 	} else if ((rules & SHMT_OWN) && (st->st_mode & 022)) {
-		shmt_fail(e, SHM_TOPIC_ECORRUPT, "%s may be written by others (mode %#o)", name, (unsigned)(st->st_mode & 07777));
+		shmt_error(e, SHM_TOPIC_ECORRUPT, "%s may be written by others (mode %#o)", name, (unsigned)(st->st_mode & 07777));
 	} else if (st->st_size < 0 || (uint64_t)st->st_size < least) {
-		shmt_fail(e, SHM_TOPIC_ECORRUPT, "%s has %lld bytes, at least %llu are needed", name, (long long)st->st_size, (unsigned long long)least);
+		shmt_error(e, SHM_TOPIC_ECORRUPT, "%s has %lld bytes, at least %llu are needed", name, (long long)st->st_size, (unsigned long long)least);
 	} else {
 		return SHM_TOPIC_OK;
 	}
@@ -1818,7 +1821,7 @@ static inline int shmt_try(shm_topic_sub *s, shm_topic_sample *m)
 		return shmt_fail(&s->error, SHM_TOPIC_ECLOSED, "the topic is closed");
 	result = shmt_guarded(s->ring.base, s->ring.bytes, shmt_take, s, m);
 	if (SHMT_UNLIKELY(result == SHM_TOPIC_ETRUNCATED))
-		shmt_fail(&s->error, result, "%s/data was cut short", s->path);
+		shmt_error(&s->error, result, "%s/data was cut short", s->path);
 	return result;
 }
 
@@ -2082,7 +2085,7 @@ static inline int shm_topic_latest(shm_topic_sub *s, shm_topic_sample *m)
 		return shmt_fail(&s->error, SHM_TOPIC_ECLOSED, "the topic is closed");
 	result = shmt_guarded(s->ring.base, s->ring.bytes, shmt_latest, s, m);
 	if (result == SHM_TOPIC_ETRUNCATED)
-		shmt_fail(&s->error, result, "%s/data was cut short", s->path);
+		shmt_error(&s->error, result, "%s/data was cut short", s->path);
 	return result;
 }
 
@@ -2204,7 +2207,7 @@ static inline int shmt_open_topic(shm_topic_sub *s, const char *name, const shm_
 	if (result != SHM_TOPIC_OK)
 		return result;
 	if (o->type && (strcmp(o->type, s->ring.type) != 0 || memcmp(o->type_hash ? o->type_hash : no_hash, s->ring.type_hash, 32) != 0)) {
-		shmt_fail(&s->error, SHM_TOPIC_ETYPE, "%s holds \"%s\", asked for was \"%s\", or their hashes differ", s->path, s->ring.type, o->type);
+		shmt_error(&s->error, SHM_TOPIC_ETYPE, "%s holds \"%s\", asked for was \"%s\", or their hashes differ", s->path, s->ring.type, o->type);
 		shmt_close_sub(s);
 		return SHM_TOPIC_ETYPE;
 	}
@@ -2214,7 +2217,7 @@ static inline int shmt_open_topic(shm_topic_sub *s, const char *name, const shm_
 	result = shmt_guarded(s->ring.base, s->ring.bytes, shmt_start, s, &from);
 	if (result != SHM_TOPIC_OK) {
 		if (result == SHM_TOPIC_ETRUNCATED)
-			shmt_fail(&s->error, result, "%s/data was cut short", s->path);
+			shmt_error(&s->error, result, "%s/data was cut short", s->path);
 		shmt_close_sub(s);
 		return result;
 	}
@@ -2300,11 +2303,11 @@ static inline int shm_topic_subscribe(shm_topic_sub *s, const char *name, const 
 		int err = errno;
 		/* The directory is gone, or our temporary file was swept away. */
 		if (err == ENOENT && shmt_named(AT_FDCWD, s->path, s->dev, s->ino) == 0)
-			shmt_fail(&s->error, SHM_TOPIC_EREMOVED, "%s was removed while it was joined", s->path);
+			shmt_error(&s->error, SHM_TOPIC_EREMOVED, "%s was removed while it was joined", s->path);
 		else if (err == ENOENT && tries < 100)
 			continue;
 		else if (err == EACCES || err == EPERM)
-			shmt_fail(&s->error, SHM_TOPIC_EPERMISSION, "%s may not be joined by this user: observe it, or ask uid %u, its owner", s->path, s->uid);
+			shmt_error(&s->error, SHM_TOPIC_EPERMISSION, "%s may not be joined by this user: observe it, or ask uid %u, its owner", s->path, s->uid);
 		else
 			shmt_system(&s->error, "joining", s->path, err);
 		result = s->error.code;
