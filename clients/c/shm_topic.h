@@ -2296,21 +2296,29 @@ static inline int shmt_join(shm_topic_sub *s)
 static inline int shm_topic_subscribe(shm_topic_sub *s, const char *name, const shm_topic_open_options *o)
 {
 	static const shm_topic_open_options defaults = {NULL, 0, 0, 0, 0, NULL, NULL, NULL};
-	int result = shmt_open_topic(s, name, o ? o : &defaults, 1);
-	if (result != SHM_TOPIC_OK)
-		return result;
-	for (int tries = 0; shmt_join(s) != 0; tries++) {
-		int err = errno;
-		/* The directory is gone, or our temporary file was swept away. */
-		if (err == ENOENT && shmt_named(AT_FDCWD, s->path, s->dev, s->ino) == 0)
-			shmt_error(&s->error, SHM_TOPIC_EREMOVED, "%s was removed while it was joined", s->path);
-		else if (err == ENOENT && tries < 100)
+	for (int opens = 0;; opens++) {
+		int result = shmt_open_topic(s, name, o ? o : &defaults, 1), err = 0;
+		if (result != SHM_TOPIC_OK)
+			return result;
+		for (int tries = 0; tries < 100; tries++) {
+			err = shmt_join(s) == 0 ? 0 : errno;
+			/* Who removes a topic renames it and then looks for subscribers;
+			 * we have our file, and then look at the name. SYNC POINT: prune. */
+			if (shmt_named(AT_FDCWD, s->path, s->dev, s->ino) == 0)
+				err = ESTALE;
+			if (err != ENOENT)
+				break; /* else our temporary file was swept away */
+		}
+		if (err == 0)
+			break;
+		if (err == ESTALE && opens < 100) {
+			shmt_close_sub(s); /* there is another one by now, or none */
 			continue;
-		else if (err == EACCES || err == EPERM)
-			shmt_error(&s->error, SHM_TOPIC_EPERMISSION, "%s may not be joined by this user: observe it, or ask uid %u, its owner", s->path, s->uid);
+		}
+		if (err == EACCES || err == EPERM)
+			result = shmt_fail(&s->error, SHM_TOPIC_EPERMISSION, "%s may not be joined by this user: observe it, or ask uid %u, its owner", s->path, s->uid);
 		else
-			shmt_system(&s->error, "joining", s->path, err);
-		result = s->error.code;
+			result = shmt_system(&s->error, "joining", s->path, err);
 		shmt_close_sub(s);
 		return result;
 	}
@@ -3600,14 +3608,22 @@ static inline int shmt_take_lock(shm_topic_pub *p)
 	}
 	if (result != SHM_TOPIC_OK)
 		return result;
-	if (shmt_lock(p->lock) != 0) {
+	for (int tries = 0; shmt_lock(p->lock) != 0; tries++) {
 		int err = errno;
-		shmt_close(&p->lock);
-		if (err != EAGAIN && err != EACCES)
+		if (err != EAGAIN && err != EACCES) {
+			shmt_close(&p->lock);
 			return shmt_system(&p->error, "locking", p->path, err);
+		}
 		memset(&holder, 0, sizeof holder);
 		holder.pub = p;
 		shmt_entries(p->dir, shmt_find_holder, &holder);
+		if (!holder.living && tries < 100) {
+			/* Nobody publishes it: somebody prunes it, or is about to be its
+			 * publisher. That does not last. */
+			shmt_nap(10 * SHMT_MS);
+			continue;
+		}
+		shmt_close(&p->lock);
 		return shmt_fail(&p->error, SHM_TOPIC_EBUSY, "%s: process %llu publishes it, or a child of it holds its lock", p->path, holder.pid);
 	}
 	if (shmt_named(p->dir, "lock", st.st_dev, st.st_ino) != 1 || shmt_named(AT_FDCWD, p->path, p->dev, p->ino) != 1) {

@@ -3,17 +3,32 @@
  * be an error or valid data, never a crash, never a byte out of bounds (the
  * sanitizers and the guard page see to that).
  *
- *     flip data NAME STEP        an observer and a subscriber read, every
- *                                STEP-th bit of data flipped
- *     flip adopt NAME STEP       a publisher takes over, likewise
- *     flip member NAME STEP      a publisher serves a subscriber whose own
- *                                file has every STEP-th bit flipped
+ *     flip data NAME STEP FROM TO ...     an observer and a subscriber read
+ *     flip adopt NAME STEP FROM TO ...    a publisher takes over
+ *     flip member NAME STEP FROM TO ...   a publisher serves a subscriber,
+ *                                         whose own file it is
+ *
+ * Flipped are every STEP-th bit of the bytes FROM to TO, which mean something,
+ * and now and then one of the others.
  */
 #include "shm_topic.h"
 
 static shm_topic_sub sub;
 static shm_topic_pub pub;
 static uint64_t good, errors;
+
+static uint64_t step = 1, ranges[16];
+static int bounds;
+
+/* Whether a bit is flipped. */
+static int chosen(uint64_t bit)
+{
+	for (int i = 0; i + 1 < bounds; i += 2) {
+		if (bit / 8 >= ranges[i] && bit / 8 < ranges[i + 1])
+			return bit % step == 0;
+	}
+	return bit % (101 * step) == 0;
+}
 
 static void fail(const char *what, uint64_t bit)
 {
@@ -64,10 +79,12 @@ static int sweep(void *dir, const char *name, ino_t ino)
 	return SHM_TOPIC_OK;
 }
 
-static int data(const char *name, int dir, int fd, const uint8_t *original, uint64_t bits, uint64_t step)
+static int data(const char *name, int dir, int fd, const uint8_t *original, uint64_t bits)
 {
-	for (uint64_t bit = 0; bit < bits; bit += step) {
+	for (uint64_t bit = 0; bit < bits; bit++) {
 		uint8_t flipped = (uint8_t)(original[bit / 8] ^ 1 << bit % 8);
+		if (!chosen(bit))
+			continue;
 		if (pwrite(fd, &flipped, 1, (off_t)(bit / 8)) != 1)
 			fail("pwrite", bit);
 		for (int way = 0; way < 3; way++) {
@@ -102,7 +119,7 @@ static void options(shm_topic_create_options *o, uint64_t slots, uint64_t size, 
 	o->policy = SHM_TOPIC_DROP_OLDEST;
 }
 
-static int adopt(const char *name, int fd, const uint8_t *original, uint64_t bits, uint64_t step)
+static int adopt(const char *name, int fd, const uint8_t *original, uint64_t bits)
 {
 	shm_topic_create_options o;
 	shm_topic_ring ring;
@@ -113,9 +130,11 @@ static int adopt(const char *name, int fd, const uint8_t *original, uint64_t bit
 		fail(e.text, 0);
 	options(&o, ring.slots, ring.capacity, ring.subscribers, ring.held);
 	o.patience = ring.patience;
-	for (uint64_t bit = 0; bit < bits; bit += step) {
+	for (uint64_t bit = 0; bit < bits; bit++) {
 		uint8_t flipped = (uint8_t)(original[bit / 8] ^ 1 << bit % 8);
 		int result;
+		if (!chosen(bit))
+			continue;
 		if (pwrite(fd, original, bits / 8, 0) != (ssize_t)(bits / 8) || pwrite(fd, &flipped, 1, (off_t)(bit / 8)) != 1)
 			fail("pwrite", bit);
 		result = shm_topic_create(&pub, name, &o);
@@ -129,16 +148,18 @@ static int adopt(const char *name, int fd, const uint8_t *original, uint64_t bit
 	return 0;
 }
 
-static int member(const char *name, uint64_t step)
+static int member(const char *name)
 {
 	shm_topic_create_options o;
 	uint8_t before;
 	options(&o, 8, 16, 2, 2);
-	for (uint64_t bit = 0;; bit += step) {
+	for (uint64_t bit = 0;; bit++) {
 		uint64_t at = bit / 8;
 		int result, header = at < SHM_TOPIC_HEADER_SIZE;
 		if (at >= shmt_member_size(2))
 			break;
+		if (!chosen(bit))
+			continue;
 		if (header || !pub.open) {
 			/* The header is looked at when the file is opened. */
 			shm_topic_abandon(&pub);
@@ -167,16 +188,18 @@ static int member(const char *name, uint64_t step)
 
 int main(int argc, char **argv)
 {
-	uint64_t step = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
 	const char *verb = argc > 2 ? argv[1] : "";
 	char path[512];
 	struct stat st;
 	uint8_t *original = NULL;
 	int fd, dir;
-	if (argc < 3)
+	if (argc < 4)
 		return 2;
+	step = strtoull(argv[3], NULL, 10);
+	for (int i = 4; i < argc && bounds < 16; i++)
+		ranges[bounds++] = strtoull(argv[i], NULL, 10);
 	if (strcmp(verb, "member") == 0) {
-		member(argv[2], step);
+		member(argv[2]);
 	} else {
 		snprintf(path, sizeof path, "/dev/shm/%s.topic", argv[2]);
 		dir = open(path, O_RDONLY | O_DIRECTORY);
@@ -184,9 +207,9 @@ int main(int argc, char **argv)
 		if (fd < 0 || fstat(fd, &st) != 0 || !(original = (uint8_t *)malloc((size_t)st.st_size)) || pread(fd, original, (size_t)st.st_size, 0) != st.st_size)
 			fail("reading data", 0);
 		if (strcmp(verb, "data") == 0)
-			data(argv[2], dir, fd, original, 8 * (uint64_t)st.st_size, step);
+			data(argv[2], dir, fd, original, 8 * (uint64_t)st.st_size);
 		else
-			adopt(argv[2], fd, original, 8 * (uint64_t)st.st_size, step);
+			adopt(argv[2], fd, original, 8 * (uint64_t)st.st_size);
 		free(original);
 	}
 	printf("flipped: %llu good, %llu errors\n", (unsigned long long)good, (unsigned long long)errors);

@@ -3,7 +3,7 @@
     observer.py observe NAME FROM REPORT
     observer.py look NAME
     observer.py rate NAME COUNT             takes COUNT samples as fast as it can
-    observer.py flip NAME STEP              see flip
+    observer.py flip NAME STEP FROM TO ...  see flip
     observer.py fence MACHINE [LIBRARY]     which fence there is on that machine
 """
 
@@ -87,14 +87,21 @@ def drain(topic):
     topic.latest()
 
 
-def flip(name, step):
-    """Opens and reads the topic with every STEP-th bit of its data flipped:
+def flip(name, step, *bounds):
+    """Opens and reads the topic with one bit of its data flipped, see flip.c:
     that must be an error of this module, or valid data."""
+    step, bounds = int(step), [int(b) for b in bounds]
+    ranges = list(zip(bounds[::2], bounds[1::2]))
+
+    def chosen(bit):
+        inside = any(a <= bit // 8 < b for a, b in ranges)
+        return bit % (step if inside else 101 * step) == 0
+
     path = "/dev/shm/%s.topic/data" % name
     good = errors = 0
     with open(path, "r+b", buffering=0) as f:
         original = f.read()
-        for bit in range(0, 8 * len(original), int(step)):
+        for bit in filter(chosen, range(8 * len(original))):
             at = bit // 8
             os.pwrite(f.fileno(), bytes([original[at] ^ 1 << bit % 8]), at)
             for start in (shmtopic.OLDEST, shmtopic.NEWEST):
