@@ -28,7 +28,7 @@
  *
  * What it can do:
  *
- *     publish      shm_topic_create; shm_topic_send, or shm_topic_loan and
+ *     publish      shm_topic_create; shm_topic_send, or shm_topic_lend and
  *                  shm_topic_publish to write in place; shm_topic_queue and
  *                  shm_topic_flush for batches; shm_topic_poll when idle;
  *                  shm_topic_end, shm_topic_abandon, shm_topic_remove
