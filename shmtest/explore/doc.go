@@ -1,0 +1,2 @@
+// Package explore is a memory-order explorer.
+package explore

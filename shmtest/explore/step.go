@@ -1,0 +1,407 @@
+package explore
+
+// move is one step of a thread that others may notice, or one of several that
+// it may do. Everything else is done at once, by settle.
+type move struct {
+	thread int
+	kind   moveKind
+	arg    int // a moment, an index, a choice
+}
+
+type moveKind uint8
+
+const (
+	moveLoad   moveKind = iota // arg: the moment of the store that is seen, or forwarded
+	moveChoose                 // arg: the choice
+	moveShow                   // arg: which pending store becomes visible
+	moveEarly                  // arg: which of those that may be early
+	moveWhole                  // what is one step and a full fence
+)
+
+// forwarded is the argument of a load that sees an own store which is not
+// visible yet.
+const forwarded = 1<<24 - 1
+
+func (m move) pack() uint32 { return uint32(m.thread)<<28 | uint32(m.kind)<<24 | uint32(m.arg) }
+
+func unpack(v uint32) move { return move{int(v >> 28), moveKind(v >> 24 & 15), int(v & (1<<24 - 1))} }
+
+// successors appends the moves that are possible in the present state.
+//
+// Nobody notices a load; so loads can be put off until just before the next
+// store of their thread that becomes visible. Once a thread has loaded something it
+// therefore runs alone until one of its stores, behind that load in its
+// program, is visible, or until its end. The others go on from there; after an
+// end without such a store only other ends may follow. A thread that never
+// stores anything begins when the others are through.
+func (x *explorer) successors(into []move) []move {
+	st := &x.cur
+	quiet := true // nothing can become visible any more
+	for i := range st.threads {
+		if p := &st.threads[i]; x.writers>>i&1 != 0 && (len(p.pending) > 0 || !x.done(i) && p.asleep == 0) {
+			quiet = false
+		}
+	}
+	looks := false // a thread that never stores is on its way
+	for i := range st.threads {
+		if st.running >= 0 && st.running != i {
+			continue
+		}
+		p := &st.threads[i]
+		if x.writers>>i&1 == 0 && !x.done(i) {
+			if !quiet || looks {
+				continue
+			}
+			looks = true
+		}
+		if !st.ending {
+			for k := range p.pending {
+				if p.ready(k) {
+					into = append(into, move{i, moveShow, k})
+				}
+			}
+		}
+		if p.asleep != 0 {
+			continue
+		}
+		o := x.op(i)
+		switch o.kind {
+		case opLoad:
+			if o.strong && x.ordered && p.releases() {
+				continue
+			}
+			if _, ok := p.forward(o.loc); ok {
+				into = append(into, move{i, moveLoad, forwarded})
+			} else {
+				x.moments = st.readable(x.moments[:0], p, o.loc, x.earliest(p, o))
+				for _, m := range x.moments {
+					into = append(into, move{i, moveLoad, m})
+				}
+			}
+			if !st.ending && !x.opts.NotEarly {
+				into = x.mayEarly(into, i)
+			}
+		case opChoose:
+			for c := range int(o.val) {
+				into = append(into, move{i, moveChoose, c})
+			}
+		case opSwap, opCAS, opAdd, opWait, opWake:
+			if len(p.pending) == 0 && !st.ending {
+				into = append(into, move{i, moveWhole, 0})
+			}
+		}
+	}
+	return into
+}
+
+// releases reports whether a release store is not visible yet.
+func (p *place) releases() bool {
+	for i := range p.pending {
+		if p.pending[i].release {
+			return true
+		}
+	}
+	return false
+}
+
+// earliest is the moment before which a load is not satisfied.
+func (x *explorer) earliest(p *place, o *op) int {
+	if o.strong && x.ordered {
+		return max(p.since, p.release)
+	}
+	return p.since
+}
+
+// apply does a move. False: it leads nowhere.
+func (x *explorer) apply(m move) bool {
+	st := &x.cur
+	p := &st.threads[m.thread]
+	o := x.op(m.thread)
+	switch m.kind {
+	case moveLoad:
+		x.load(m, p, o)
+	case moveChoose:
+		x.note(m, "chooses %d", m.arg)
+		x.step(m.thread, uint64(m.arg))
+		x.runAlone(m.thread)
+	case moveShow:
+		e := p.pending[m.arg]
+		x.note(m, "%s = %s becomes visible", x.sys.words[e.loc], x.sys.words[e.loc].value(e.val))
+		p.pending = append(p.pending[:m.arg], p.pending[m.arg+1:]...)
+		x.show(m.thread, e.loc, e.val)
+		if e.release {
+			p.release = st.now()
+		}
+	case moveEarly:
+		x.early = x.early[:0]
+		x.ahead(m.thread, nil)
+		e := x.early[m.arg]
+		x.note(m, "%s = %s becomes visible, early", x.sys.words[e.loc], x.sys.words[e.loc].value(e.val))
+		p.early = append(p.early, e)
+		x.show(m.thread, e.loc, e.val)
+	case moveWhole:
+		x.whole(m, p, o)
+	}
+	return x.settle()
+}
+
+// load sees a store, and learns as much of the time as it must.
+func (x *explorer) load(m move, p *place, o *op) {
+	st := &x.cur
+	w := x.sys.words[o.loc]
+	from := x.earliest(p, o)
+	v, fwd := p.forward(o.loc)
+	moment := p.since
+	if !fwd {
+		var by int
+		v, by = st.at(o.loc, m.arg)
+		if by != m.thread {
+			moment = max(from, m.arg)
+		} else if o.strong {
+			moment = from
+		}
+		p.seen[o.loc] = m.arg
+	}
+	p.loaded = max(p.loaded, moment)
+	if x.trace != nil {
+		name, rest := "Load64", ""
+		if o.strong {
+			name = "LoadAcquire64"
+		}
+		if fwd {
+			rest = " (its own, not visible yet)"
+		} else if now := st.newest(o.loc); st.oldest(p, o.loc, st.now()) != m.arg {
+			rest = " (before " + w.value(now) + ")"
+		}
+		x.note(m, "%s %s: %s%s", name, w, w.value(v), rest)
+	}
+	if o.strong {
+		p.since = max(p.since, moment)
+	}
+	for _, e := range p.early {
+		if e.loc == o.loc || o.strong {
+			x.dead = true
+		}
+	}
+	x.step(m.thread, v)
+	x.runAlone(m.thread)
+}
+
+// runAlone notes that a load was done: the thread runs alone, and what it
+// stored before does not become visible before a store behind the load.
+func (x *explorer) runAlone(thread int) {
+	x.cur.running = thread
+	p := &x.cur.threads[thread]
+	for i := range p.pending {
+		p.pending[i].late = true
+	}
+}
+
+// show makes a store visible, which ends that the thread runs alone.
+func (x *explorer) show(thread, loc int, v uint64) {
+	st := &x.cur
+	p := &st.threads[thread]
+	if x.readers[loc]&^(1<<thread) == 0 && x.final>>loc&1 == 0 {
+		st.base[loc] = v // nobody else looks
+	} else {
+		st.log = append(st.log, visible{loc, thread, v})
+		p.seen[loc] = st.now()
+		p.stored = st.now()
+	}
+	x.rest(thread)
+}
+
+func (x *explorer) rest(thread int) {
+	p := &x.cur.threads[thread]
+	x.cur.running = -1
+	for i := range p.pending {
+		p.pending[i].late = false
+	}
+}
+
+// fence puts everything that comes later behind everything that was.
+func (p *place) fence() { p.since = max(p.since, p.loaded, p.stored) }
+
+// whole does an operation that is one step and a full fence.
+func (x *explorer) whole(m move, p *place, o *op) {
+	st := &x.cur
+	w := x.sys.words[o.loc]
+	if len(p.early) > 0 {
+		x.dead = true
+	}
+	x.read(m.thread, o.loc)
+	p.fence()
+	v := st.newest(o.loc)
+	switch o.kind {
+	case opSwap:
+		x.note(m, "Swap64 %s: %s -> %s", w, w.value(v), w.value(o.val))
+		x.show(m.thread, o.loc, o.val)
+	case opAdd:
+		v += o.val
+		x.note(m, "Add64 %s: %s", w, w.value(v))
+		x.show(m.thread, o.loc, v)
+	case opCAS:
+		if v != o.old {
+			x.note(m, "CompareAndSwap64 %s: is %s, not %s", w, w.value(v), w.value(o.old))
+			v = 0
+			break
+		}
+		x.note(m, "CompareAndSwap64 %s: %s -> %s", w, w.value(v), w.value(o.val))
+		x.show(m.thread, o.loc, o.val)
+		v = 1
+	case opWait:
+		if v == o.val {
+			x.note(m, "FutexWait %s = %s: falls asleep", w, w.value(v))
+			p.asleep = 1 + o.loc
+			p.since = st.now()
+			x.rest(m.thread)
+			return
+		}
+		x.note(m, "FutexWait %s = %s: is %s, goes on", w, w.value(o.val), w.value(v))
+		v = 0
+	case opWake:
+		v = 0
+		for i := range st.threads {
+			if q := &st.threads[i]; q.asleep == 1+o.loc {
+				q.asleep = 0
+				x.step(i, 1)
+				v++
+			}
+		}
+		x.note(m, "FutexWake %s: wakes %d", w, v)
+	}
+	p.since = st.now()
+	x.step(m.thread, v)
+	x.rest(m.thread)
+}
+
+// settle lets every thread do what nobody notices and what can be done in one
+// way only. False: the state leads nowhere.
+func (x *explorer) settle() bool {
+	for i := range x.cur.threads {
+		x.local(i)
+	}
+	st := &x.cur
+	if r := st.running; r >= 0 && x.done(r) && len(st.threads[r].pending) == 0 {
+		st.running = -1
+		st.ending = true
+	}
+	for i := range st.threads {
+		p := &st.threads[i]
+		if st.ending && len(p.pending) > 0 {
+			return false
+		}
+		if len(p.early) > 0 && !x.dead && !x.ahead(i, p.early) {
+			return false // what was early would never come
+		}
+	}
+	return !x.dead
+}
+
+// local does the operations of a thread that nobody notices.
+func (x *explorer) local(i int) {
+	st := &x.cur
+	p := &st.threads[i]
+	m := move{thread: i}
+	for p.asleep == 0 {
+		o := x.op(i)
+		switch o.kind {
+		case opStore:
+			x.write(i)
+			x.stores(m, p, o)
+		case opStoreFence:
+			for _, e := range p.early {
+				if e.crossed {
+					x.dead = true
+				}
+			}
+			x.note(m, "StoreFence")
+			p.fenced = len(p.pending) > 0
+		case opLoadFence:
+			x.note(m, "LoadFence")
+			if len(p.early) > 0 {
+				x.dead = true
+			}
+			p.since = max(p.since, p.loaded)
+		case opFullFence:
+			if len(p.pending) > 0 {
+				return
+			}
+			x.note(m, "FullFence")
+			if len(p.early) > 0 {
+				x.dead = true
+			}
+			p.fence()
+		case opDone:
+			if len(p.early) > 0 {
+				x.dead = true
+			}
+			return
+		case opLoad:
+			x.read(i, o.loc)
+			return
+		case opChoose:
+			return
+		default:
+			x.write(i)
+			x.read(i, o.loc)
+			return
+		}
+		x.step(i, 0)
+		if x.dead {
+			return
+		}
+	}
+}
+
+// stores puts a store behind the pending ones, or finds that it was early.
+func (x *explorer) stores(m move, p *place, o *op) {
+	for k, e := range p.early {
+		if e.loc == o.loc {
+			if e.val != o.val || o.strong {
+				x.dead = true
+			}
+			p.early = append(p.early[:k], p.early[k+1:]...)
+			x.note(m, "(here is the store %s = %s)", x.sys.words[o.loc], x.sys.words[o.loc].value(o.val))
+			return
+		}
+	}
+	for k := range p.early {
+		p.early[k].crossed = true
+	}
+	e := pending{loc: o.loc, val: o.val, release: o.strong}
+	if n := len(p.pending); n > 0 {
+		e.fences = p.pending[n-1].fences
+		if p.fenced {
+			e.fences++
+		}
+	}
+	p.fenced = false
+	name := "Store64"
+	if o.strong {
+		name = "StoreRelease64"
+	}
+	x.note(m, "%s %s = %s", name, x.sys.words[o.loc], x.sys.words[o.loc].value(o.val))
+	p.pending = append(p.pending, e)
+	if len(p.pending) > mostPending {
+		panic("explore: thread " + x.sys.threads[m.thread].name + " stores on and on without waiting for anything")
+	}
+}
+
+const mostPending = 48
+
+// read and write note what a thread does at all. What was explored before they
+// knew is explored again.
+func (x *explorer) read(thread, loc int) {
+	if x.readers[loc]>>thread&1 == 0 {
+		x.readers[loc] |= 1 << thread
+		x.again = true
+	}
+}
+
+func (x *explorer) write(thread int) {
+	if x.writers>>thread&1 == 0 {
+		x.writers |= 1 << thread
+		x.again = true
+	}
+}
