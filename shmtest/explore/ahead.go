@@ -27,7 +27,7 @@ func (x *explorer) ahead(thread int, want []early) bool {
 	l := lookahead{x: x, thread: thread, p: p, certify: want != nil}
 	var left [8]early
 	n := copy(left[:], p.early)
-	return l.walk(p.node, left[:n], 0, 0, len(p.pending) > 0, false, aheadMost)
+	return l.walk(p.node, left[:n], false, 0, len(p.pending) > 0, false, aheadMost)
 }
 
 type lookahead struct {
@@ -39,9 +39,9 @@ type lookahead struct {
 }
 
 // walk goes on from a node. left are the early stores that it has not come to;
-// loads and stores are the words on the way; before says that a store on the
+// loads says that there were loads on the way, stores are the words on the way; before says that a store on the
 // way or before it is not visible, fenced that a store fence stands behind it.
-func (l *lookahead) walk(at int32, left []early, loads, stores uint64, before, fenced bool, most int) bool {
+func (l *lookahead) walk(at int32, left []early, loads bool, stores uint64, before, fenced bool, most int) bool {
 	if l.certify && len(left) == 0 {
 		return true
 	}
@@ -54,10 +54,10 @@ func (l *lookahead) walk(at int32, left []early, loads, stores uint64, before, f
 	switch o.kind {
 	case opLoad:
 		x.read(l.thread, o.loc)
-		if o.strong || find(left, o.loc) >= 0 {
+		if o.strong {
 			return false
 		}
-		loads |= 1 << o.loc
+		loads = true
 		for i := len(l.stored) - 1; i >= 0; i-- {
 			if l.stored[i].loc == o.loc {
 				return l.walk(prog.after(at, l.stored[i].val), left, loads, stores, before, fenced, most-1)
@@ -86,9 +86,12 @@ func (l *lookahead) walk(at int32, left []early, loads, stores uint64, before, f
 				return false
 			}
 			rest := append(append([]early(nil), left[:k]...), left[k+1:]...)
-			return l.walk(prog.after(at, 0), rest, loads, stores|1<<o.loc, before, fenced, most-1)
+			l.stored = append(l.stored, left[k])
+			found := l.walk(prog.after(at, 0), rest, loads, stores, before, fenced, most-1)
+			l.stored = l.stored[:len(l.stored)-1]
+			return found
 		}
-		if !l.certify && !o.strong && loads != 0 && (loads|stores)>>o.loc&1 == 0 && !fenced && len(l.p.early) < 8 {
+		if !l.certify && !o.strong && loads && stores>>o.loc&1 == 0 && !fenced && x.noticed(l.thread, o.loc) && len(l.p.early) < 8 {
 			e := early{loc: o.loc, val: o.val}
 			if _, ok := l.p.forward(o.loc); !ok && find(x.early, o.loc) < 0 {
 				x.early = append(x.early, e)

@@ -50,6 +50,7 @@ type pending struct {
 type early struct {
 	loc     int
 	val     uint64
+	moment  int // when it became visible; loads before it in the program saw what was before
 	crossed bool
 }
 
@@ -85,11 +86,19 @@ func (st *state) oldest(p *place, loc, from int) int {
 	return o
 }
 
-// readable appends the moments of the stores that such a load may see.
+// readable appends the moments of the stores that such a load may see: none
+// that came after an own store which stands behind it in the program.
 func (st *state) readable(into []int, p *place, loc, from int) []int {
+	end := len(st.log)
+	if k := find(p.early, loc); k >= 0 {
+		end = p.early[k].moment - 1
+	}
 	o := st.oldest(p, loc, from)
+	if o > end {
+		return into
+	}
 	into = append(into, o)
-	for i := o; i < len(st.log); i++ {
+	for i := o; i < end; i++ {
 		if st.log[i].loc == loc {
 			into = append(into, i+1)
 		}
@@ -176,6 +185,7 @@ func (st *state) append(b []byte) []byte {
 			}
 			b = append(b, byte(e.loc), bits)
 			num(e.val)
+			num(uint64(e.moment))
 		}
 	}
 	return b
@@ -224,7 +234,7 @@ func (st *state) read(b []byte) {
 		for n := num(); n > 0; n-- {
 			e := early{loc: int(b[0]), crossed: b[1] != 0}
 			b = b[2:]
-			e.val = num()
+			e.val, e.moment = num(), int(num())
 			p.early = append(p.early, e)
 		}
 	}

@@ -137,8 +137,10 @@ func (x *explorer) apply(m move) bool {
 		x.ahead(m.thread, nil)
 		e := x.early[m.arg]
 		x.note(m, "%s = %s becomes visible, early", x.sys.words[e.loc], x.sys.words[e.loc].value(e.val))
-		p.early = append(p.early, e)
+		seen := p.seen[e.loc]
 		x.show(m.thread, e.loc, e.val)
+		p.seen[e.loc], e.moment = seen, st.now()
+		p.early = append(p.early, e)
 	case moveWhole:
 		x.whole(m, p, o)
 	}
@@ -178,10 +180,8 @@ func (x *explorer) load(m move, p *place, o *op) {
 	if o.strong {
 		p.since = max(p.since, moment)
 	}
-	for _, e := range p.early {
-		if e.loc == o.loc || o.strong {
-			x.dead = true
-		}
+	if o.strong && len(p.early) > 0 {
+		x.dead = true
 	}
 	x.step(m.thread, v)
 	x.runAlone(m.thread)
@@ -201,14 +201,19 @@ func (x *explorer) runAlone(thread int) {
 func (x *explorer) show(thread, loc int, v uint64) {
 	st := &x.cur
 	p := &st.threads[thread]
-	if x.readers[loc]&^(1<<thread) == 0 && x.final>>loc&1 == 0 {
-		st.base[loc] = v // nobody else looks
+	if !x.noticed(thread, loc) {
+		st.base[loc] = v
 	} else {
 		st.log = append(st.log, visible{loc, thread, v})
 		p.seen[loc] = st.now()
 		p.stored = st.now()
 	}
 	x.rest(thread)
+}
+
+// noticed reports whether anybody else looks at the word.
+func (x *explorer) noticed(thread, loc int) bool {
+	return x.readers[loc]&^(1<<thread) != 0 || x.final>>loc&1 != 0
 }
 
 func (x *explorer) rest(thread int) {
@@ -361,6 +366,7 @@ func (x *explorer) stores(m move, p *place, o *op) {
 			if e.val != o.val || o.strong {
 				x.dead = true
 			}
+			p.seen[o.loc] = max(p.seen[o.loc], e.moment)
 			p.early = append(p.early[:k], p.early[k+1:]...)
 			x.note(m, "(here is the store %s = %s)", x.sys.words[o.loc], x.sys.words[o.loc].value(o.val))
 			return

@@ -89,6 +89,9 @@ func (x *explorer) tidy() {
 			}
 			p.seen[loc] = later(m)
 		}
+		for k := range p.early {
+			p.early[k].moment = moment[p.early[k].moment]
+		}
 		p.since = since
 		// Numbers of fences count only where they differ.
 		last, n := -1, -1
