@@ -27,7 +27,9 @@ func (x *explorer) ahead(thread int, want []early) bool {
 	l := lookahead{x: x, thread: thread, p: p, certify: want != nil}
 	var left [8]early
 	n := copy(left[:], p.early)
-	return l.walk(p.node, left[:n], false, 0, len(p.pending) > 0, false, aheadMost)
+	before := len(p.pending)
+	fenced := before > 0 && (p.fenced || p.pending[0].fences < p.pending[before-1].fences)
+	return l.walk(p.node, left[:n], false, 0, before > 0, fenced, aheadMost)
 }
 
 type lookahead struct {

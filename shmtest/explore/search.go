@@ -85,6 +85,7 @@ type explorer struct {
 	keep    []bool
 	moment  []int
 	moments []int
+	oldest  []int
 	early   []early
 }
 
@@ -210,7 +211,7 @@ func (x *explorer) explore(ctx context.Context) (*Result, error) {
 	)
 	reach := func(from int, m move) {
 		x.tidy()
-		text = x.cur.append(text[:0])
+		text = x.key(text[:0])
 		if !x.seen.add([2]uint64{maphash.Bytes(seeds[0], text), maphash.Bytes(seeds[1], text)}) {
 			return
 		}
@@ -223,6 +224,7 @@ func (x *explorer) explore(ctx context.Context) (*Result, error) {
 		if o, ok := x.outcome(); ok {
 			outcomes[o] = true
 		}
+		text = x.cur.append(text[:0])
 		next.add(id, text)
 	}
 	x.begin()

@@ -1,0 +1,2 @@
+// Package order holds the protocol of topics, spec/topic.md.
+package order
