@@ -25,6 +25,7 @@ func (x *explorer) key(b []byte) []byte {
 			n |= 1
 		}
 		num(n)
+		b = append(b, p.flags())
 		for _, e := range p.pending {
 			bits := e.fences << 2
 			if e.release {

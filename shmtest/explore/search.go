@@ -69,6 +69,7 @@ type explorer struct {
 
 	readers []uint64 // for each word, which threads look at it
 	writers uint64   // which threads do something that others notice
+	passers uint64   // which threads have stores that may pass earlier ones, with loads between them
 	final   uint64   // words that outcomes name
 	again   bool     // readers or writers were not complete
 

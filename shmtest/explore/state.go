@@ -34,6 +34,10 @@ type place struct {
 	pending []pending // stores that are not visible yet, in the program's order
 	fenced  bool      // a store fence stands behind the last of them
 	early   []early   // stores that are visible before the program comes to them
+
+	// wrote says that no fence stands behind the last store, loadedSince that
+	// a load does. They serve explorer.passes.
+	wrote, loadedSince bool
 }
 
 // pending is a store that is not visible yet.
@@ -166,6 +170,7 @@ func (st *state) append(b []byte) []byte {
 			n |= 1
 		}
 		num(n)
+		b = append(b, p.flags())
 		for _, e := range p.pending {
 			bits := e.fences << 2
 			if e.release {
@@ -224,6 +229,8 @@ func (st *state) read(b []byte) {
 		p.pending = p.pending[:0]
 		n := num()
 		p.fenced = n&1 != 0
+		p.wrote, p.loadedSince = b[0]&1 != 0, b[0]&2 != 0
+		b = b[1:]
 		for n >>= 1; n > 0; n-- {
 			e := pending{loc: int(b[0]), release: b[1]&1 != 0, late: b[1]&2 != 0, fences: int(b[1] >> 2)}
 			b = b[2:]
@@ -238,4 +245,14 @@ func (st *state) read(b []byte) {
 			p.early = append(p.early, e)
 		}
 	}
+}
+
+func (p *place) flags() (bits byte) {
+	if p.wrote {
+		bits |= 1
+	}
+	if p.loadedSince {
+		bits |= 2
+	}
+	return bits
 }

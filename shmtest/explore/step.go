@@ -67,7 +67,10 @@ func (x *explorer) successors(into []move) []move {
 		o := x.op(i)
 		switch o.kind {
 		case opLoad:
-			if o.strong && x.ordered && p.releases() {
+			if !x.mayLoad(i, o) {
+				if !st.ending && !x.opts.NotEarly {
+					into = x.mayEarly(into, i)
+				}
 				continue
 			}
 			if _, ok := p.forward(o.loc); ok {
@@ -82,6 +85,9 @@ func (x *explorer) successors(into []move) []move {
 				into = x.mayEarly(into, i)
 			}
 		case opChoose:
+			if !x.mayLoad(i, o) {
+				continue
+			}
 			for c := range int(o.val) {
 				into = append(into, move{i, moveChoose, c})
 			}
@@ -92,6 +98,26 @@ func (x *explorer) successors(into []move) []move {
 		}
 	}
 	return into
+}
+
+// mayLoad reports whether a thread may go on to a load. Where none of its stores
+// can become visible before those that it came to earlier, it waits until those
+// are: it can see as much then, and nobody misses anything.
+func (x *explorer) mayLoad(thread int, o *op) bool {
+	p := &x.cur.threads[thread]
+	if x.passers>>thread&1 == 0 {
+		return len(p.pending) == 0
+	}
+	return !(o.strong && x.ordered && p.releases())
+}
+
+// passes notes a store that may become visible before an earlier one although
+// a load stands between them.
+func (x *explorer) passes(thread int) {
+	if x.passers>>thread&1 == 0 {
+		x.passers |= 1 << thread
+		x.again = true
+	}
 }
 
 // releases reports whether a release store is not visible yet.
@@ -192,6 +218,7 @@ func (x *explorer) load(m move, p *place, o *op) {
 func (x *explorer) runAlone(thread int) {
 	x.cur.running = thread
 	p := &x.cur.threads[thread]
+	p.loadedSince = p.loadedSince || p.wrote
 	for i := range p.pending {
 		p.pending[i].late = true
 	}
@@ -225,7 +252,10 @@ func (x *explorer) rest(thread int) {
 }
 
 // fence puts everything that comes later behind everything that was.
-func (p *place) fence() { p.since = max(p.since, p.loaded, p.stored) }
+func (p *place) fence() {
+	p.since = max(p.since, p.loaded, p.stored)
+	p.wrote, p.loadedSince = false, false
+}
 
 // whole does an operation that is one step and a full fence.
 func (x *explorer) whole(m move, p *place, o *op) {
@@ -322,6 +352,7 @@ func (x *explorer) local(i int) {
 			}
 			x.note(m, "StoreFence")
 			p.fenced = len(p.pending) > 0
+			p.wrote, p.loadedSince = false, false
 		case opLoadFence:
 			x.note(m, "LoadFence")
 			if len(p.early) > 0 {
@@ -375,6 +406,10 @@ func (x *explorer) stores(m move, p *place, o *op) {
 	for k := range p.early {
 		p.early[k].crossed = true
 	}
+	if !o.strong && p.loadedSince {
+		x.passes(m.thread)
+	}
+	p.wrote = true
 	e := pending{loc: o.loc, val: o.val, release: o.strong}
 	if n := len(p.pending); n > 0 {
 		e.fences = p.pending[n-1].fences

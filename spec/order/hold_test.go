@@ -15,7 +15,7 @@ type holding struct {
 	subs      int
 	observers int
 	loans     int // how many numbers are lent
-	takes     int // how many numbers each subscriber and observer goes through
+	takes     []int // how many numbers each subscriber and then each observer goes through
 	readmit   bool
 
 	head   *explore.Word
@@ -67,11 +67,11 @@ func (h *holding) system() *explore.System {
 	}
 	explore.Rounds(s, "publisher", p, h.publish)
 	for i := range h.subs {
-		explore.Rounds(s, fmt.Sprintf("subscriber %d", i), subscriber{head: h.slots, state: 1<<2 | admitted, takes: h.takes},
+		explore.Rounds(s, fmt.Sprintf("subscriber %d", i), subscriber{head: h.slots, state: 1<<2 | admitted, takes: h.takes[i]},
 			func(t *explore.Thread, l *subscriber) bool { return h.take(t, l, i) })
 	}
 	for i := range h.observers {
-		explore.Rounds(s, fmt.Sprintf("observer %d", i), subscriber{takes: h.takes}, h.observe)
+		explore.Rounds(s, fmt.Sprintf("observer %d", i), subscriber{takes: h.takes[h.subs+i]}, h.observe)
 	}
 	return s
 }
