@@ -78,9 +78,15 @@ func (x *explorer) key(b []byte) []byte {
 				num(uint64(moment[m-p.since]))
 			}
 		}
-		later(p.loaded)
-		later(p.stored)
-		later(p.release)
+		if x.keepLoaded>>i&1 != 0 {
+			later(p.loaded)
+		}
+		if x.keepStored>>i&1 != 0 {
+			later(p.stored)
+		}
+		if x.ordered {
+			later(p.release)
+		}
 		num(uint64(len(p.early)))
 		for _, e := range p.early {
 			bits := byte(0)

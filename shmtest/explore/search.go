@@ -70,10 +70,16 @@ type explorer struct {
 	readers []uint64 // for each word, which threads look at it
 	writers uint64   // which threads do something that others notice
 	passers uint64   // which threads have stores that may pass earlier ones, with loads between them
-	final   uint64   // words that outcomes name
-	again   bool     // readers or writers were not complete
+	// Which threads have a fence that stands behind a load, or behind a
+	// store with something between. For the others it makes no difference
+	// when they loaded and stored last.
+	keepLoaded, keepStored uint64
+
+	final uint64 // words that outcomes name
+	again bool   // readers or writers were not complete
 
 	cur   state
+	shown int  // the thread of which the present move has made a store visible, or -1
 	dead  bool // the present state leads nowhere
 	trace *[]Step
 
@@ -83,7 +89,7 @@ type explorer struct {
 
 	// Scratch.
 	ops     []op
-	keep    []bool
+	kept    []bool
 	moment  []int
 	moments []int
 	oldest  []int
@@ -122,7 +128,7 @@ func (x *explorer) begin() {
 		clear(seen)
 		st.threads[i] = place{node: p.first(), seen: seen}
 	}
-	x.dead = false
+	x.dead, x.shown = false, -1
 	x.settle()
 }
 

@@ -143,6 +143,7 @@ func (x *explorer) apply(m move) bool {
 	st := &x.cur
 	p := &st.threads[m.thread]
 	o := x.op(m.thread)
+	x.shown = -1
 	switch m.kind {
 	case moveLoad:
 		x.load(m, p, o)
@@ -226,6 +227,7 @@ func (x *explorer) runAlone(thread int) {
 
 // show makes a store visible, which ends that the thread runs alone.
 func (x *explorer) show(thread, loc int, v uint64) {
+	x.shown = thread
 	st := &x.cur
 	p := &st.threads[thread]
 	if !x.noticed(thread, loc) {
@@ -255,6 +257,18 @@ func (x *explorer) rest(thread int) {
 func (p *place) fence() {
 	p.since = max(p.since, p.loaded, p.stored)
 	p.wrote, p.loadedSince = false, false
+}
+
+// keep notes that it makes a difference when a thread loaded or stored last.
+func (x *explorer) keep(thread int, loaded, stored bool) {
+	if loaded && x.keepLoaded>>thread&1 == 0 {
+		x.keepLoaded |= 1 << thread
+		x.again = true
+	}
+	if stored && x.keepStored>>thread&1 == 0 {
+		x.keepStored |= 1 << thread
+		x.again = true
+	}
 }
 
 // whole does an operation that is one step and a full fence.
@@ -358,6 +372,7 @@ func (x *explorer) local(i int) {
 			if len(p.early) > 0 {
 				x.dead = true
 			}
+			x.keep(i, true, false)
 			p.since = max(p.since, p.loaded)
 		case opFullFence:
 			if len(p.pending) > 0 {
@@ -367,6 +382,8 @@ func (x *explorer) local(i int) {
 			if len(p.early) > 0 {
 				x.dead = true
 			}
+			// A store that became visible just now is later than all else.
+			x.keep(i, x.shown != i, x.shown != i)
 			p.fence()
 		case opDone:
 			if len(p.early) > 0 {

@@ -14,11 +14,11 @@ func (x *explorer) tidy() {
 			all = min(all, p.since)
 		}
 	}
-	keep := x.keep[:0]
+	keep := x.kept[:0]
 	for range st.log {
 		keep = append(keep, false)
 	}
-	x.keep = keep
+	x.kept = keep
 	for loc := range st.base {
 		from := math.MaxInt
 		for i := range st.threads {

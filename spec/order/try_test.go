@@ -29,3 +29,10 @@ func TestTry(t *testing.T) {
 	try(t, "2 sub 4 slots 1 loan 2 1 take", (&holding{slots: 4, subs: 2, loans: 1, takes: []int{2,1}}).system())
 	try(t, "2 sub 4 slots 2 loan 2 1 take", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{2,1}}).system())
 }
+
+func TestBig(t *testing.T) {
+	try(t, "2 sub 4 slots 2 loan 2 2 take", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{2,2}}).system())
+	try(t, "1 sub 3 slots 5 loan 2 take", (&holding{slots: 3, subs: 1, loans: 5, takes: []int{2}}).system())
+	try(t, "2 sub 4 slots 3 loan 2 1 take", (&holding{slots: 4, subs: 2, loans: 3, takes: []int{2,1}}).system())
+	try(t, "1 sub 3 slots readmit 4 loan 4 take", (&holding{slots: 3, subs: 1, loans: 4, takes: []int{4}, readmit: true}).system())
+}
