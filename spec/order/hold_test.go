@@ -14,9 +14,10 @@ type holding struct {
 	slots     uint64
 	subs      int
 	observers int
-	loans     int // how many numbers are lent
+	loans     int   // how many numbers are lent
 	takes     []int // how many numbers each subscriber and then each observer goes through
 	readmit   bool
+	holds     bool // a subscriber may hold a sample while it goes on
 
 	head   *explore.Word
 	stamp  []*explore.Word
@@ -136,8 +137,13 @@ func (h *holding) publish(t *explore.Thread, p *publisher) bool {
 	}
 	t.Store64(h.data[s][0], n)
 	t.Store64(h.data[s][1], n)
-	h.release(t, "sample's stamp stored plainly", h.stamp[s], n<<2|sample)
-	h.release(t, "head stored plainly", h.head, n+1)
+	if h.is("stamp and head stored plainly") {
+		t.Store64(h.stamp[s], n<<2|sample)
+		t.Store64(h.head, n+1)
+	} else {
+		h.release(t, "sample's stamp stored plainly", h.stamp[s], n<<2|sample)
+		h.release(t, "head stored plainly", h.head, n+1)
+	}
 	p.shown = n + 1
 	return true
 }
@@ -197,7 +203,11 @@ func (h *holding) lookAt(t *explore.Thread, p *publisher, i int, taking bool) {
 		cursor()
 	}
 	t.Say("SYNC POINT: pin")
-	if v := h.acquire(t, "look loads the pins plainly", h.pin[i]); v != r.pin {
+	v := h.acquire(t, "look loads the pins plainly", h.pin[i])
+	if h.is("old pins are ignored") && v != 0 && v-1+h.slots < p.shown {
+		v, r.pin = 0, 0
+	}
+	if v != r.pin {
 		if v != 0 && (!taking || v-1 < before || v-1 >= p.shown) {
 			v = 0
 		}
@@ -241,21 +251,26 @@ type subscriber struct {
 	state    uint64 // of its entry, when it was found admitted
 	takes    int
 	asked    uint64
-	held     bool
+	held     uint64 // 0, or 1 + the number that is held
 }
 
 // take goes through one number: section 7.
 func (h *holding) take(t *explore.Thread, l *subscriber, i int) bool {
 	c := l.at
+	if l.held != 0 && (l.takes == 0 || t.Choose(2) == 0) {
+		h.letGo(t, l, i)
+		return true
+	}
 	if l.takes == 0 {
 		return false
 	}
-	l.takes--
 	if c >= l.head {
 		if l.head = t.LoadAcquire64(h.head); c >= l.head {
-			return false
+			l.takes = 0
+			return l.held != 0
 		}
 	}
+	l.takes--
 	if st := h.acquire(t, "state loaded plainly", h.state[i]); st != l.state {
 		if !h.readmit {
 			l.state = 0 // it stays so
@@ -273,6 +288,12 @@ func (h *holding) take(t *explore.Thread, l *subscriber, i int) bool {
 		default:
 			return h.copy(t, l, i)
 		}
+	}
+	if l.held != 0 {
+		// Its one pin is used.
+		h.letGo(t, l, i)
+		l.takes++
+		return true
 	}
 	s := c % h.slots
 	if h.is("cursor, then pin") {
@@ -307,10 +328,21 @@ func (h *holding) take(t *explore.Thread, l *subscriber, i int) bool {
 	if !h.is("cursor, then pin") {
 		h.release(t, "cursor stored plainly", h.cursor[i], c+1)
 	}
+	l.held = 1 + c
+	if !h.holds || t.Choose(2) == 0 {
+		h.letGo(t, l, i)
+	}
+	return true
+}
+
+// letGo looks at what is held a last time, and releases it.
+func (h *holding) letGo(t *explore.Thread, l *subscriber, i int) {
+	c := l.held - 1
+	s := c % h.slots
 	h.whole(t, c, t.Load64(h.data[s][0]), t.Load64(h.data[s][1]), "holds")
 	t.Say("SYNC POINT: pin")
 	h.release(t, "pin cleared plainly", h.pin[i], 0)
-	return true
+	l.held = 0
 }
 
 // pass goes past a number that cannot be had.

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-298b2b26/shm/shmtest/explore"
 )
 
-func try(t *testing.T, name string, s *explore.System) {
+func try(t *testing.T, name string, s *explore.System) *explore.Result {
 	start := time.Now()
 	ctx, c := context.WithTimeout(context.Background(), 60*time.Second)
 	defer c()
@@ -18,21 +18,22 @@ func try(t *testing.T, name string, s *explore.System) {
 	if r.Violation != nil {
 		fmt.Println("   ", r.Violation.Reason, len(r.Violation.Steps))
 	}
+	return r
 }
 
 func TestTry(t *testing.T) {
-	try(t, "1 sub 4 slots 2 loans 2 takes", (&holding{slots: 4, subs: 1, loans: 2, takes: []int{2}}).system())
-	try(t, "1 sub 4 slots 2 loans 3 takes", (&holding{slots: 4, subs: 1, loans: 2, takes: []int{3}}).system())
-	try(t, "1 sub 4 slots 3 loans 3 takes", (&holding{slots: 4, subs: 1, loans: 3, takes: []int{3}}).system())
-	try(t, "2 sub 4 slots 1 loan 1 take", (&holding{slots: 4, subs: 2, loans: 1, takes: []int{1,1}}).system())
-	try(t, "2 sub 4 slots 2 loan 1 take", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{1,1}}).system())
-	try(t, "2 sub 4 slots 1 loan 2 1 take", (&holding{slots: 4, subs: 2, loans: 1, takes: []int{2,1}}).system())
-	try(t, "2 sub 4 slots 2 loan 2 1 take", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{2,1}}).system())
-}
-
-func TestBig(t *testing.T) {
-	try(t, "2 sub 4 slots 2 loan 2 2 take", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{2,2}}).system())
-	try(t, "1 sub 3 slots 5 loan 2 take", (&holding{slots: 3, subs: 1, loans: 5, takes: []int{2}}).system())
-	try(t, "2 sub 4 slots 3 loan 2 1 take", (&holding{slots: 4, subs: 2, loans: 3, takes: []int{2,1}}).system())
-	try(t, "1 sub 3 slots readmit 4 loan 4 take", (&holding{slots: 3, subs: 1, loans: 4, takes: []int{4}, readmit: true}).system())
+	for _, m := range []string{"", "no store fence after kind 0", "no load fence before state again", "state loaded plainly", "state loaded plainly again", "kind 0 stored plainly", "kind 1 stored plainly"} {
+		try(t, "entry: "+m, (&entry{mutant: mutant(m)}).system())
+	}
+	for _, m := range []string{"", "head stored plainly", "no full fence after head", "0 stored plainly", "wake stored plainly", "woken, then wake + 1", "woken, then 0", "wake + 1, then 0",
+		"wake loaded plainly", "sleepers stored plainly", "no full fence after sleepers", "wake loaded after the look", "look, then sleepers", "sleepers, then wake", "sleeps on head", "who gives up stores 0"} {
+		try(t, "sleep 1: "+m, (&sleeping{mutant: mutant(m), sleepers: 1, samples: 2}).system())
+		try(t, "sleep 2: "+m, (&sleeping{mutant: mutant(m), sleepers: 2, samples: 2, gives: true}).system())
+	}
+	for _, m := range []string{"", "cursor loaded, then want", "no full fence after want", "cursor loaded plainly after want", "head stored plainly", "sample's stamp stored plainly", "want loaded, then cursor", "no full fence after the cursor", "look loads the cursor plainly", "no full fence after head"} {
+		r := try(t, "room: "+m, (&blocking{sleeping: sleeping{mutant: mutant(m), samples: 4}, slots: 2}).system())
+		if m == "" && r.Violation != nil {
+			fmt.Println(r.Violation)
+		}
+	}
 }
