@@ -23,7 +23,8 @@ type litmus struct {
 }
 
 // Operations: x=1 and a=x are a plain store and load, x=1R and a=xA release
-// and acquire; F, S and L the full, the store and the load fence; a=x<1 swaps.
+// and acquire; F, S and L the full, the store and the load fence, M a
+// membarrier; a=x<1 swaps.
 var litmuses = []litmus{
 	{name: "MP", program: "x=1; y=1 || a=y; b=x", outcome: "a=1 b=0", spec: true, arm64: true},
 	{name: "MP+F+po", program: "x=1; F; y=1 || a=y; b=x", outcome: "a=1 b=0", spec: true, arm64: true},
@@ -55,6 +56,13 @@ var litmuses = []litmus{
 	{name: "SB+swap+swap", program: "c=x<1; a=y || d=y<1; b=x", outcome: "c=0 a=0 d=0 b=0"},
 	{name: "SB+rfi+acq", program: "x=1; c=xA; a=y || y=1; d=yA; b=x", outcome: "c=1 a=0 d=1 b=0", spec: true, arm64: true, amd64: true},
 	{name: "SB+relrfi+acq", program: "x=1R; c=xA; a=y || y=1R; d=yA; b=x", outcome: "c=1 a=0 d=1 b=0", spec: true, amd64: true},
+
+	{name: "SB+M+po", program: "x=1; M; a=y || y=1; b=x", outcome: "a=0 b=0"},
+	{name: "SB+M+reordered", program: "x=1; M; a=y || b=x; y=1", outcome: "a=0 b=0", spec: true, arm64: true, amd64: true},
+	{name: "MP+M+po", program: "x=1; M; y=1 || a=y; b=x", outcome: "a=1 b=0"},
+	{name: "MP+po+M", program: "x=1; y=1 || a=y; M; b=x", outcome: "a=1 b=0"},
+	{name: "SB+M+po+po", program: "x=1; M; a=y || y=1; b=z || z=1; c=x", outcome: "a=0 b=0 c=0"},
+	{name: "IRIW+M+po", program: "x=1 || y=1 || a=x; M; b=y || c=y; d=x", outcome: "a=1 b=0 c=1 d=0"},
 
 	{name: "LB", program: "a=x; y=1 || b=y; x=1", outcome: "a=1 b=1", spec: true, arm64: true},
 	{name: "LB+acq+po", program: "a=xA; y=1 || b=y; x=1", outcome: "a=1 b=1", spec: true, arm64: true},
@@ -156,6 +164,9 @@ func parse(l litmus) *System {
 					continue
 				case "L":
 					t.LoadFence()
+					continue
+				case "M":
+					t.Membarrier()
 					continue
 				}
 				if o[0] == '?' {

@@ -28,6 +28,7 @@ const (
 	opAdd
 	opWait
 	opWake
+	opBarrier
 	opChoose
 )
 

@@ -46,7 +46,7 @@ type pending struct {
 	val     uint64
 	release bool
 	fences  int  // how many store fences stand before it
-	late    bool // a load was done behind it since this thread runs
+	late    bool // a load behind it was done since this thread runs alone; with barriers: anything
 }
 
 // early is a store that is visible already. crossed says that the thread has
@@ -123,9 +123,6 @@ func (p *place) forward(loc int) (v uint64, ok bool) {
 // ready reports whether a pending store may become visible.
 func (p *place) ready(i int) bool {
 	e := &p.pending[i]
-	if e.late {
-		return false
-	}
 	for _, before := range p.pending[:i] {
 		if e.release || before.loc == e.loc || before.fences < e.fences {
 			return false

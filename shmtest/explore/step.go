@@ -48,7 +48,7 @@ func (x *explorer) successors(into []move) []move {
 			continue
 		}
 		p := &st.threads[i]
-		if x.writers>>i&1 == 0 && !x.done(i) {
+		if x.writers>>i&1 == 0 && !x.done(i) && !x.barriers {
 			if !quiet || looks {
 				continue
 			}
@@ -56,7 +56,7 @@ func (x *explorer) successors(into []move) []move {
 		}
 		if !st.ending {
 			for k := range p.pending {
-				if p.ready(k) {
+				if p.ready(k) && (!p.pending[k].late || x.barriers) {
 					into = append(into, move{i, moveShow, k})
 				}
 			}
@@ -91,6 +91,10 @@ func (x *explorer) successors(into []move) []move {
 			for c := range int(o.val) {
 				into = append(into, move{i, moveChoose, c})
 			}
+		case opBarrier:
+			if len(p.pending) == 0 && !st.ending && x.between() {
+				into = append(into, move{i, moveWhole, 0})
+			}
 		case opSwap, opCAS, opAdd, opWait, opWake:
 			if len(p.pending) == 0 && !st.ending {
 				into = append(into, move{i, moveWhole, 0})
@@ -118,6 +122,24 @@ func (x *explorer) passes(thread int) {
 		x.passers |= 1 << thread
 		x.again = true
 	}
+}
+
+// between reports whether every thread stands between what it has done and what
+// it has not: nothing was done behind a store that is not visible, and no store before
+// its turn.
+func (x *explorer) between() bool {
+	for i := range x.cur.threads {
+		p := &x.cur.threads[i]
+		if len(p.early) > 0 {
+			return false
+		}
+		for k := range p.pending {
+			if p.pending[k].late {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // releases reports whether a release store is not visible yet.
@@ -154,6 +176,11 @@ func (x *explorer) apply(m move) bool {
 	case moveShow:
 		e := p.pending[m.arg]
 		x.note(m, "%s = %s becomes visible", x.sys.words[e.loc], x.sys.words[e.loc].value(e.val))
+		if x.barriers {
+			for k := range p.pending[:m.arg] {
+				p.pending[k].late = true
+			}
+		}
 		p.pending = append(p.pending[:m.arg], p.pending[m.arg+1:]...)
 		x.show(m.thread, e.loc, e.val)
 		if e.release {
@@ -217,7 +244,9 @@ func (x *explorer) load(m move, p *place, o *op) {
 // runAlone notes that a load was done: the thread runs alone, and what it
 // stored before does not become visible before a store behind the load.
 func (x *explorer) runAlone(thread int) {
-	x.cur.running = thread
+	if !x.barriers {
+		x.cur.running = thread
+	}
 	p := &x.cur.threads[thread]
 	p.loadedSince = p.loadedSince || p.wrote
 	for i := range p.pending {
@@ -249,7 +278,7 @@ func (x *explorer) rest(thread int) {
 	p := &x.cur.threads[thread]
 	x.cur.running = -1
 	for i := range p.pending {
-		p.pending[i].late = false
+		p.pending[i].late = p.pending[i].late && x.barriers
 	}
 }
 
@@ -274,6 +303,15 @@ func (x *explorer) keep(thread int, loaded, stored bool) {
 // whole does an operation that is one step and a full fence.
 func (x *explorer) whole(m move, p *place, o *op) {
 	st := &x.cur
+	if o.kind == opBarrier {
+		x.note(m, "Membarrier")
+		for i := range st.threads {
+			st.threads[i].fence()
+			st.threads[i].since = st.now()
+		}
+		x.step(m.thread, 0)
+		return
+	}
 	w := x.sys.words[o.loc]
 	if len(p.early) > 0 {
 		x.dead = true
@@ -394,6 +432,12 @@ func (x *explorer) local(i int) {
 			x.read(i, o.loc)
 			return
 		case opChoose:
+			return
+		case opBarrier:
+			x.write(i)
+			if !x.barriers {
+				x.barriers, x.again = true, true
+			}
 			return
 		default:
 			x.write(i)

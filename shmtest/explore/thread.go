@@ -87,6 +87,11 @@ func (t *Thread) FutexWait(w *Word, v uint64) (slept bool) {
 // FutexWake wakes all that sleep on w. It is a full fence.
 func (t *Thread) FutexWake(w *Word) { t.do(op{kind: opWake, loc: w.loc}) }
 
+// Membarrier is a full fence, and makes every other thread pass one, wherever
+// it stands: membarrier(2) with MEMBARRIER_CMD_GLOBAL_EXPEDITED, where all are
+// registered. A System in which it occurs has more states.
+func (t *Thread) Membarrier() { t.do(op{kind: opBarrier}) }
+
 // Choose gives a number from 0 to n-1: every one of them is explored.
 func (t *Thread) Choose(n int) int { return int(t.do(op{kind: opChoose, val: uint64(n)})) }
 

@@ -22,18 +22,19 @@ func try(t *testing.T, name string, s *explore.System) *explore.Result {
 }
 
 func TestTry(t *testing.T) {
-	for _, m := range []string{"", "no store fence after kind 0", "no load fence before state again", "state loaded plainly", "state loaded plainly again", "kind 0 stored plainly", "kind 1 stored plainly"} {
-		try(t, "entry: "+m, (&entry{mutant: mutant(m)}).system())
+	for _, m := range []string{"", "admitted though a pin stands"} {
+		try(t, "readmit 3,3: "+m, (&holding{mutant: mutant(m), slots: 3, subs: 1, loans: 3, takes: []int{3}, readmit: true, holds: true}).system())
 	}
-	for _, m := range []string{"", "head stored plainly", "no full fence after head", "0 stored plainly", "wake stored plainly", "woken, then wake + 1", "woken, then 0", "wake + 1, then 0",
-		"wake loaded plainly", "sleepers stored plainly", "no full fence after sleepers", "wake loaded after the look", "look, then sleepers", "sleepers, then wake", "sleeps on head", "who gives up stores 0"} {
-		try(t, "sleep 1: "+m, (&sleeping{mutant: mutant(m), sleepers: 1, samples: 2}).system())
-		try(t, "sleep 2: "+m, (&sleeping{mutant: mutant(m), sleepers: 2, samples: 2, gives: true}).system())
+	for _, m := range []string{"", "old pins are ignored"} {
+		try(t, "wrap 4,1: "+m, (&holding{mutant: mutant(m), slots: 3, subs: 1, loans: 4, takes: []int{1}, holds: true}).system())
+		try(t, "wrap 4,2: "+m, (&holding{mutant: mutant(m), slots: 3, subs: 1, loans: 4, takes: []int{2}, holds: true}).system())
 	}
-	for _, m := range []string{"", "cursor loaded, then want", "no full fence after want", "cursor loaded plainly after want", "head stored plainly", "sample's stamp stored plainly", "want loaded, then cursor", "no full fence after the cursor", "look loads the cursor plainly", "no full fence after head"} {
-		r := try(t, "room: "+m, (&blocking{sleeping: sleeping{mutant: mutant(m), samples: 4}, slots: 2}).system())
-		if m == "" && r.Violation != nil {
-			fmt.Println(r.Violation)
-		}
+	for _, m := range []string{"", "stamp and head stored plainly"} {
+		try(t, "one: "+m, (&holding{mutant: mutant(m), slots: 2, observers: 1, loans: 3, takes: []int{3}}).system())
+		try(t, "one: "+m, (&holding{mutant: mutant(m), slots: 4, subs: 1, loans: 2, takes: []int{2}}).system())
+		try(t, "one, holds: "+m, (&holding{mutant: mutant(m), slots: 4, subs: 1, loans: 2, takes: []int{2}, holds: true}).system())
 	}
+	try(t, "two", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{2, 1}}).system())
+	try(t, "two holds", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{1, 1}, holds: true}).system())
+	try(t, "two holds", (&holding{slots: 4, subs: 2, loans: 2, takes: []int{2, 1}, holds: true}).system())
 }
