@@ -38,10 +38,12 @@ type lookahead struct {
 	p       *place
 	certify bool
 	stored  []early // stores on the way, for loads behind them
+
+	released bool // one of them was a release
 }
 
 // walk goes on from a node. left are the early stores that it has not come to;
-// loads says that there were loads on the way, stores are the words on the way; before says that a store on the
+// loads says that there were plain loads on the way, stores are the words on the way; before says that a store on the
 // way or before it is not visible, fenced that a store fence stands behind it.
 func (l *lookahead) walk(at int32, left []early, loads bool, stores uint64, before, fenced bool, most int) bool {
 	if l.certify && len(left) == 0 {
@@ -56,10 +58,11 @@ func (l *lookahead) walk(at int32, left []early, loads bool, stores uint64, befo
 	switch o.kind {
 	case opLoad:
 		x.read(l.thread, o.loc)
-		if o.strong {
+		if o.strong && x.ordered && (l.p.releases() || l.released) {
 			return false
 		}
-		loads = true
+		// Who acquires is satisfied before the store all the same.
+		loads = loads || !o.strong
 		for i := len(l.stored) - 1; i >= 0; i-- {
 			if l.stored[i].loc == o.loc {
 				return l.walk(prog.after(at, l.stored[i].val), left, loads, stores, before, fenced, most-1)
@@ -68,7 +71,7 @@ func (l *lookahead) walk(at int32, left []early, loads bool, stores uint64, befo
 		if v, ok := l.p.forward(o.loc); ok {
 			return l.walk(prog.after(at, v), left, loads, stores, before, fenced, most-1)
 		}
-		for _, m := range x.cur.readable(nil, l.p, o.loc, l.p.since) {
+		for _, m := range x.cur.readable(nil, l.p, o.loc, l.p.since, o.strong) {
 			v, _ := x.cur.at(o.loc, m)
 			if l.walk(prog.after(at, v), left, loads, stores, before, fenced, most-1) {
 				return true
@@ -101,10 +104,11 @@ func (l *lookahead) walk(at int32, left []early, loads bool, stores uint64, befo
 				x.early = append(x.early, e)
 			}
 		}
-		n := len(l.stored)
+		n, released := len(l.stored), l.released
 		l.stored = append(l.stored, early{loc: o.loc, val: o.val})
+		l.released = released || o.strong
 		found := l.walk(prog.after(at, 0), left, loads, stores|1<<o.loc, true, fenced, most-1)
-		l.stored = l.stored[:n]
+		l.stored, l.released = l.stored[:n], released
 		return found
 	case opStoreFence:
 		return l.walk(prog.after(at, 0), left, loads, stores, before, fenced || before, most-1)

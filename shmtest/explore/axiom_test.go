@@ -356,7 +356,7 @@ func random(rnd *rand.Rand) litmus {
 	// The last values of the words that occur.
 	var final []string
 	for _, w := range words {
-		if strings.ContainsRune(strings.Join(all, ";"), w) {
+		if strings.ContainsRune(strings.Join(all, ";"), w) && rnd.IntN(4) != 0 {
 			final = append(final, string(w))
 		}
 	}

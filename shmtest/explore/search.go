@@ -68,6 +68,7 @@ type explorer struct {
 	ordered bool
 
 	readers []uint64 // for each word, which threads look at it
+	storers []uint64 // for each word, which threads store to it
 	writers uint64   // which threads do something that others notice
 	passers uint64   // which threads have stores that may pass earlier ones, with loads between them
 	// barriers says that there is a Membarrier. Then it is not the same when
@@ -101,7 +102,7 @@ type explorer struct {
 }
 
 func newExplorer(s *System, opts *Options) *explorer {
-	x := &explorer{sys: s, readers: make([]uint64, len(s.words)), ops: make([]op, len(s.threads))}
+	x := &explorer{sys: s, readers: make([]uint64, len(s.words)), storers: make([]uint64, len(s.words)), ops: make([]op, len(s.threads))}
 	if opts != nil {
 		x.opts = *opts
 	}

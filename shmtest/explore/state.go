@@ -91,11 +91,17 @@ func (st *state) oldest(p *place, loc, from int) int {
 }
 
 // readable appends the moments of the stores that such a load may see: none
-// that came after an own store which stands behind it in the program.
-func (st *state) readable(into []int, p *place, loc, from int) []int {
+// that came after an own store to the word which stands behind it in the
+// program, and if it acquires after any own store that does.
+func (st *state) readable(into []int, p *place, loc, from int, acquire bool) []int {
 	end := len(st.log)
-	if k := find(p.early, loc); k >= 0 {
-		end = p.early[k].moment - 1
+	for k := range p.early {
+		if e := &p.early[k]; acquire || e.loc == loc {
+			end = min(end, e.moment-1)
+		}
+	}
+	if acquire && from > end {
+		return into
 	}
 	o := st.oldest(p, loc, from)
 	if o > end {

@@ -76,7 +76,7 @@ func (x *explorer) successors(into []move) []move {
 			if _, ok := p.forward(o.loc); ok {
 				into = append(into, move{i, moveLoad, forwarded})
 			} else {
-				x.moments = st.readable(x.moments[:0], p, o.loc, x.earliest(p, o))
+				x.moments = st.readable(x.moments[:0], p, o.loc, x.earliest(p, o), o.strong)
 				for _, m := range x.moments {
 					into = append(into, move{i, moveLoad, m})
 				}
@@ -234,9 +234,6 @@ func (x *explorer) load(m move, p *place, o *op) {
 	if o.strong {
 		p.since = max(p.since, moment)
 	}
-	if o.strong && len(p.early) > 0 {
-		x.dead = true
-	}
 	x.step(m.thread, v)
 	x.runAlone(m.thread)
 }
@@ -259,19 +256,21 @@ func (x *explorer) show(thread, loc int, v uint64) {
 	x.shown = thread
 	st := &x.cur
 	p := &st.threads[thread]
-	if !x.noticed(thread, loc) {
-		st.base[loc] = v
-	} else {
+	if x.noticed(thread, loc) {
 		st.log = append(st.log, visible{loc, thread, v})
 		p.seen[loc] = st.now()
 		p.stored = st.now()
+	} else {
+		st.base[loc] = v
 	}
 	x.rest(thread)
 }
 
-// noticed reports whether anybody else looks at the word.
+// noticed reports whether it makes a difference when a store of the thread
+// becomes visible.
 func (x *explorer) noticed(thread, loc int) bool {
-	return x.readers[loc]&^(1<<thread) != 0 || x.final>>loc&1 != 0
+	others := uint64(1)<<thread ^ ^uint64(0)
+	return x.final>>loc&1 != 0 || x.readers[loc]&others != 0 || x.readers[loc] != 0 && x.storers[loc]&others != 0
 }
 
 func (x *explorer) rest(thread int) {
@@ -394,7 +393,7 @@ func (x *explorer) local(i int) {
 		o := x.op(i)
 		switch o.kind {
 		case opStore:
-			x.write(i)
+			x.write(i, o.loc)
 			x.stores(m, p, o)
 		case opStoreFence:
 			for _, e := range p.early {
@@ -434,13 +433,13 @@ func (x *explorer) local(i int) {
 		case opChoose:
 			return
 		case opBarrier:
-			x.write(i)
+			x.write(i, -1)
 			if !x.barriers {
 				x.barriers, x.again = true, true
 			}
 			return
 		default:
-			x.write(i)
+			x.write(i, o.loc)
 			x.read(i, o.loc)
 			return
 		}
@@ -501,7 +500,12 @@ func (x *explorer) read(thread, loc int) {
 	}
 }
 
-func (x *explorer) write(thread int) {
+// write is for what threads notice in other ways too; loc is -1 then.
+func (x *explorer) write(thread, loc int) {
+	if loc >= 0 && x.storers[loc]>>thread&1 == 0 {
+		x.storers[loc] |= 1 << thread
+		x.again = true
+	}
 	if x.writers>>thread&1 == 0 {
 		x.writers |= 1 << thread
 		x.again = true

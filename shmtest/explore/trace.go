@@ -21,8 +21,6 @@ type Step struct {
 	Label  string // what Thread.Say has said of it
 }
 
-func (v *Violation) Error() string { return v.Reason }
-
 // String gives the reason and the steps, a line each. A store stands where the
 // thread comes to it, and again where it becomes visible.
 func (v *Violation) String() string {

@@ -53,7 +53,7 @@ func (b *blocking) publish(t *explore.Thread, p *blocker) bool {
 		q++
 	}
 	if need := min(q-min(q, b.slots-1), n); p.cursor < need {
-		if before := p.cursor; !b.look(t, p, n) && p.cursor < need {
+		if b.look(t, p, n); p.cursor < need {
 			p.waits = true
 			var c uint64
 			if b.is("cursor loaded, then want") {
@@ -65,6 +65,10 @@ func (b *blocking) publish(t *explore.Thread, p *blocker) bool {
 				t.Say("SYNC POINT: want")
 				t.FullFence()
 			}
+			if b.free && !b.is("no membarrier after want") {
+				t.Say("SYNC POINT: want")
+				t.Membarrier()
+			}
 			if !b.is("cursor loaded, then want") {
 				t.Say("SYNC POINT: want")
 				c = b.acquire(t, "cursor loaded plainly after want", b.cursor)
@@ -72,7 +76,6 @@ func (b *blocking) publish(t *explore.Thread, p *blocker) bool {
 			if c < need {
 				t.FutexWait(b.cursor, c)
 			}
-			_ = before
 		}
 		return true
 	}
@@ -101,7 +104,7 @@ func (b *blocking) publish(t *explore.Thread, p *blocker) bool {
 }
 
 // look is section 6.1, for the one subscriber.
-func (b *blocking) look(t *explore.Thread, p *blocker, shown uint64) bool {
+func (b *blocking) look(t *explore.Thread, p *blocker, shown uint64) {
 	before := p.cursor
 	p.cursor = max(p.cursor, min(b.acquire(t, "look loads the cursor plainly", b.cursor), shown))
 	if v := t.LoadAcquire64(b.pin); v != p.pin {
@@ -110,7 +113,6 @@ func (b *blocking) look(t *explore.Thread, p *blocker, shown uint64) bool {
 		}
 		p.pin = v
 	}
-	return false
 }
 
 type taker struct{ at, head uint64 }
@@ -143,7 +145,7 @@ func (b *blocking) take(t *explore.Thread, l *taker) bool {
 	}
 	t.Say("SYNC POINT: want")
 	t.StoreRelease64(b.cursor, c+1)
-	if !b.is("no full fence after the cursor") {
+	if !b.free && !b.is("no full fence after the cursor") {
 		t.Say("SYNC POINT: want")
 		t.FullFence()
 	}

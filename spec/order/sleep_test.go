@@ -13,6 +13,7 @@ type sleeping struct {
 	sleepers int
 	samples  uint64
 	gives    bool // a sleeper may give up instead of sleeping
+	free     bool // fencefree = 1: the waker does not fence, who sleeps calls membarrier
 
 	head, wake, flag *explore.Word
 }
@@ -37,7 +38,7 @@ func (s *sleeping) system() *explore.System {
 
 // ring wakes who sleeps, after a change.
 func (s *sleeping) ring(t *explore.Thread) {
-	if !s.is("no full fence after head") {
+	if !s.free && !s.is("no full fence after head") {
 		t.Say("SYNC POINT: sleep")
 		t.FullFence()
 	}
@@ -85,14 +86,26 @@ func (s *sleeping) sleep(t *explore.Thread, seen *uint64) bool {
 	var w uint64
 	load := func() {
 		t.Say("SYNC POINT: sleep")
-		w = s.acquire(t, "wake loaded plainly", s.wake)
+		if s.is("wake and sleepers plainly") {
+			w = t.Load64(s.wake)
+		} else {
+			w = s.acquire(t, "wake loaded plainly", s.wake)
+		}
 	}
 	set := func() {
 		t.Say("SYNC POINT: sleep")
-		s.release(t, "sleepers stored plainly", s.flag, 1)
+		if s.is("wake and sleepers plainly") {
+			t.Store64(s.flag, 1)
+		} else {
+			s.release(t, "sleepers stored plainly", s.flag, 1)
+		}
 		if !s.is("no full fence after sleepers") {
 			t.Say("SYNC POINT: sleep")
 			t.FullFence()
+		}
+		if s.free && !s.is("no membarrier after sleepers") {
+			t.Say("SYNC POINT: sleep")
+			t.Membarrier()
 		}
 	}
 	if !s.is("wake loaded after the look") && !s.is("sleepers, then wake") {
