@@ -40,6 +40,7 @@ var rooms = map[string]room{
 	"internal/sys":      {floor: 0},
 	"internal/mem":      {floor: 1},
 	"shmtest":           {floor: 2, tests: true},
+	"shmtest/explore":   {floor: -1, tests: true, stdOnly: true},
 	"sysv":              {floor: 2},
 	"posix":             {floor: 2},
 	"memfd":             {floor: 2},
@@ -61,6 +62,7 @@ var rooms = map[string]room{
 	"cmd/shm":      {floor: 7, main: true, within: []string{"internal/cli"}},
 	"examples/...": {floor: 7, main: true, public: true},
 	"spec/models":  {floor: 7},
+	"spec/order":   {floor: 7},
 }
 
 // testExtra are the modules that tests may import besides.
