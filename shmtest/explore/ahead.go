@@ -11,6 +11,9 @@ const aheadMost = 24
 
 // mayEarly appends a move for each store that may become visible early.
 func (x *explorer) mayEarly(into []move, thread int) []move {
+	if x.plainLoads&x.plainStores>>thread&1 == 0 {
+		return into // it has nothing that passes, or nothing to be passed
+	}
 	x.early = x.early[:0]
 	x.ahead(thread, nil)
 	for k := range x.early {

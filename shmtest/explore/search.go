@@ -70,7 +70,10 @@ type explorer struct {
 	readers []uint64 // for each word, which threads look at it
 	storers []uint64 // for each word, which threads store to it
 	writers uint64   // which threads do something that others notice
-	passers uint64   // which threads have stores that may pass earlier ones, with loads between them
+	// Which threads load, and store, plainly.
+	plainLoads, plainStores uint64
+
+	passers uint64 // which threads have stores that may pass earlier ones, with loads between them
 	// barriers says that there is a Membarrier. Then it is not the same when
 	// a thread loads something, and loads cannot be put off.
 	barriers bool

@@ -36,7 +36,7 @@ type place struct {
 	early   []early   // stores that are visible before the program comes to them
 
 	// wrote says that no fence stands behind the last store, loadedSince that
-	// a load does. They serve explorer.passes.
+	// a load does: see explorer.mayLoad.
 	wrote, loadedSince bool
 }
 

@@ -115,15 +115,6 @@ func (x *explorer) mayLoad(thread int, o *op) bool {
 	return !(o.strong && x.ordered && p.releases())
 }
 
-// passes notes a store that may become visible before an earlier one although
-// a load stands between them.
-func (x *explorer) passes(thread int) {
-	if x.passers>>thread&1 == 0 {
-		x.passers |= 1 << thread
-		x.again = true
-	}
-}
-
 // between reports whether every thread stands between what it has done and what
 // it has not: nothing was done behind a store that is not visible, and no store before
 // its turn.
@@ -289,13 +280,11 @@ func (p *place) fence() {
 
 // keep notes that it makes a difference when a thread loaded or stored last.
 func (x *explorer) keep(thread int, loaded, stored bool) {
-	if loaded && x.keepLoaded>>thread&1 == 0 {
-		x.keepLoaded |= 1 << thread
-		x.again = true
+	if loaded {
+		x.learn(&x.keepLoaded, thread)
 	}
-	if stored && x.keepStored>>thread&1 == 0 {
-		x.keepStored |= 1 << thread
-		x.again = true
+	if stored {
+		x.learn(&x.keepStored, thread)
 	}
 }
 
@@ -394,6 +383,9 @@ func (x *explorer) local(i int) {
 		switch o.kind {
 		case opStore:
 			x.write(i, o.loc)
+			if !o.strong {
+				x.learn(&x.plainStores, i)
+			}
 			x.stores(m, p, o)
 		case opStoreFence:
 			for _, e := range p.early {
@@ -429,6 +421,9 @@ func (x *explorer) local(i int) {
 			return
 		case opLoad:
 			x.read(i, o.loc)
+			if !o.strong {
+				x.learn(&x.plainLoads, i)
+			}
 			return
 		case opChoose:
 			return
@@ -467,7 +462,7 @@ func (x *explorer) stores(m move, p *place, o *op) {
 		p.early[k].crossed = true
 	}
 	if !o.strong && p.loadedSince {
-		x.passes(m.thread)
+		x.learn(&x.passers, m.thread)
 	}
 	p.wrote = true
 	e := pending{loc: o.loc, val: o.val, release: o.strong}
@@ -491,23 +486,23 @@ func (x *explorer) stores(m move, p *place, o *op) {
 
 const mostPending = 48
 
-// read and write note what a thread does at all. What was explored before they
-// knew is explored again.
-func (x *explorer) read(thread, loc int) {
-	if x.readers[loc]>>thread&1 == 0 {
-		x.readers[loc] |= 1 << thread
+// learn notes something about a thread. What was explored before that was known
+// is explored again.
+func (x *explorer) learn(set *uint64, thread int) {
+	if *set>>thread&1 == 0 {
+		*set |= 1 << thread
 		x.again = true
 	}
 }
 
-// write is for what threads notice in other ways too; loc is -1 then.
+// read learns that a thread looks at a word.
+func (x *explorer) read(thread, loc int) { x.learn(&x.readers[loc], thread) }
+
+// write learns that a thread does something that others notice: it stores to a
+// word, or loc is -1.
 func (x *explorer) write(thread, loc int) {
-	if loc >= 0 && x.storers[loc]>>thread&1 == 0 {
-		x.storers[loc] |= 1 << thread
-		x.again = true
+	if loc >= 0 {
+		x.learn(&x.storers[loc], thread)
 	}
-	if x.writers>>thread&1 == 0 {
-		x.writers |= 1 << thread
-		x.again = true
-	}
+	x.learn(&x.writers, thread)
 }
