@@ -27,7 +27,7 @@ func (x *explorer) mayEarly(into []move, thread int) []move {
 // may become visible now.
 func (x *explorer) ahead(thread int, want []early) bool {
 	p := &x.cur.threads[thread]
-	l := lookahead{x: x, thread: thread, p: p, certify: want != nil}
+	l := lookahead{x: x, thread: thread, p: p, certify: want != nil, seen: make(map[crossing]int)}
 	var left [8]early
 	n := copy(left[:], p.early)
 	before := len(p.pending)
@@ -43,6 +43,17 @@ type lookahead struct {
 	stored  []early // stores on the way, for loads behind them
 
 	released bool // one of them was a release
+
+	seen map[crossing]int // how many operations were still allowed there
+}
+
+// crossing is all that the way behind it depends on.
+type crossing struct {
+	node                     int32
+	left                     int
+	loads                    bool
+	stores, stored           uint64
+	before, fenced, released bool
 }
 
 // walk goes on from a node. left are the early stores that it has not come to;
@@ -52,9 +63,14 @@ func (l *lookahead) walk(at int32, left []early, loads bool, stores uint64, befo
 	if l.certify && len(left) == 0 {
 		return true
 	}
-	if most == 0 {
-		return false
+	key := crossing{node: at, left: len(left), loads: loads, stores: stores, before: before, fenced: fenced, released: l.released}
+	for _, e := range l.stored {
+		key.stored = (key.stored ^ (uint64(e.loc)<<56 ^ e.val)) * 0x9e3779b97f4a7c15
 	}
+	if most <= l.seen[key] {
+		return false // it came here with no less to go
+	}
+	l.seen[key] = most
 	x := l.x
 	prog := x.sys.threads[l.thread]
 	o := x.weaken(prog.nodes[at].op)
