@@ -263,6 +263,9 @@ func TestSyncPoints(t *testing.T) {
 	names := map[string]bool{}
 	for _, m := range regexp.MustCompile(`SYNC POINT: (\w+)`).FindAllStringSubmatch(string(text), -1) {
 		names[m[1]] = true
+		if m[1] == "prune" {
+			continue // of locks and names in the file system, not of memory
+		}
 		if !slices.ContainsFunc(mutants, func(w wrong) bool { return w.point == m[1] && w.holds == "" }) {
 			t.Errorf("SYNC POINT %s has no mutant that fails", m[1])
 		}

@@ -17,9 +17,11 @@ import (
 // does.
 var sources = []struct{ file, function, model string }{
 	{"topic/lend.go", "lend", "holding.publish"},
+	{"topic/lend.go", "clear", "holding.publish"},
 	{"topic/lend.go", "claim", "holding.publish"},
 	{"topic/lend.go", "prepare", "holding.publish, blocking.publish"},
 	{"topic/lend.go", "stampSample", "holding.publish"},
+	{"topic/lend.go", "seal", "holding.publish"},
 	{"topic/lend.go", "show", "holding.publish, blocking.publish"},
 	{"topic/reader.go", "look", "holding.lookAt"},
 	{"topic/reader.go", "setState", "holding.look, entry"},
@@ -27,8 +29,11 @@ var sources = []struct{ file, function, model string }{
 	{"topic/reader.go", "demote", "holding.look"},
 	{"topic/room.go", "sleepForRoom", "blocking.publish"},
 	{"topic/take.go", "quick", "holding.take"},
+	{"topic/take.go", "reserve", "holding.take, with several pins before one fence"},
+	{"topic/take.go", "handOne", "holding.take"},
+	{"topic/take.go", "hand", "holding.take"},
+	{"topic/take.go", "unreserve", "holding.letGo"},
 	{"topic/take.go", "take", "holding.take"},
-	{"topic/take.go", "takeMany", "holding.take, with several pins before one fence"},
 	{"topic/take.go", "copy", "holding.copy"},
 	{"topic/take.go", "step", "holding.take, blocking.take"},
 	{"topic/take.go", "unpin", "holding.letGo"},
@@ -41,7 +46,7 @@ var sources = []struct{ file, function, model string }{
 
 // steps are the functions beside the operations themselves that count as one.
 var steps = []string{
-	"claim", "lookAll", "look", "demoteBehind", "setState", "show", "wake", "fill", "step", "unpin", "pass",
+	"clear", "claim", "seal", "reserve", "unreserve", "lookAll", "look", "demoteBehind", "setState", "show", "wake", "fill", "step", "unpin", "pass",
 	"believe", "raise", "skip", "ring", "WakeAll", "WakeWord", "wakePublisher",
 }
 
@@ -116,7 +121,8 @@ func step(fset *token.FileSet, call *ast.CallExpr) string {
 		}
 	}
 	switch {
-	case from == "mem" && (strings.Contains(name, "Fence") || strings.HasPrefix(name, "Load") || strings.HasPrefix(name, "Store")):
+	case from == "mem" && (strings.Contains(name, "Fence") || strings.HasPrefix(name, "Load") || strings.HasPrefix(name, "Store") ||
+		strings.HasPrefix(name, "Swap") || strings.HasPrefix(name, "Add") || strings.HasPrefix(name, "Or")):
 	case from == "atomic", from == "sys" && (strings.HasPrefix(name, "Futex") || name == "Membarrier"):
 	case slices.Contains(steps, name):
 		return name
