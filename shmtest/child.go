@@ -15,8 +15,9 @@ type Child struct {
 	// Args are the arguments that Start was given.
 	Args []string
 
-	name string
-	in   *bufio.Reader
+	name  string
+	in    *bufio.Reader
+	steps *stepper // nil but in Steps
 }
 
 func newChild(name string) *Child {

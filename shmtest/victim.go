@@ -1,0 +1,170 @@
+package shmtest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Victim is a child process that is killed at one step of what it does, see
+// EachStep.
+type Victim struct {
+	*Process
+	// Said is what the child has sent since Await was called first: what it
+	// has acknowledged before it came to its step.
+	Said []string
+
+	t     *testing.T
+	stop  int
+	step  Step
+	over  bool // it stands, or is done
+	done  bool
+	steps []Step
+}
+
+// Toll is what EachStep has done.
+type Toll struct {
+	Steps   []Step // of the whole operation
+	Killed  int    // how many processes were killed at a step
+	Escaped int    // how many were done before they came to it, for not every run takes the same steps
+}
+
+// Sites counts the places in the source that take the steps.
+func (t *Toll) Sites() int {
+	sites := map[string]bool{}
+	for _, s := range t.Steps {
+		sites[s.What+s.Site] = true
+	}
+	return len(sites)
+}
+
+// workers is how many scripts of EachStep run at a time. They wait most of the
+// time.
+const workers = 4
+
+// EachStep kills a process at every step of an operation. The script starts
+// the process with Victim.Start, calls Victim.Kill, and then looks whether
+// those who live go on as they should:
+//
+//	shmtest.EachStep(t, 1, func(t *testing.T, v *shmtest.Victim) {
+//		v.Start("writer", name)  // whose handler calls Child.Steps
+//		v.Kill()
+//		...
+//	})
+//
+// It runs once to count the steps, and there the process is killed when it has
+// done all; and then once for every step, or every n-th, of which several
+// run at a time, each a subtest. The process is killed before it takes the
+// step.
+//
+// A step that nobody has announced fails the test, see Child.Steps.
+func EachStep(t *testing.T, n int, script func(t *testing.T, v *Victim)) Toll {
+	t.Helper()
+	var toll Toll
+	t.Run("all", func(t *testing.T) {
+		v := &Victim{t: t}
+		script(t, v)
+		toll.Steps = v.steps
+	})
+	if t.Failed() {
+		return toll
+	}
+	if len(toll.Steps) == 0 {
+		t.Error("shmtest: no step at all: the handler has to call Child.Steps, and the binary to be built with the tag shmpoint")
+		return toll
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	work := make(chan Step)
+	for range workers {
+		wg.Go(func() {
+			for step := range work {
+				t.Run(fmt.Sprintf("%03d", step.N), func(t *testing.T) {
+					v := &Victim{t: t, stop: step.N}
+					defer func() {
+						if t.Failed() {
+							t.Logf("killed at %v, before which it had said %q", v.step, v.Said)
+						}
+					}()
+					script(t, v)
+					mu.Lock()
+					defer mu.Unlock()
+					if v.done {
+						toll.Escaped++
+					} else {
+						toll.Killed++
+					}
+				})
+			}
+		})
+	}
+	for i := 0; i < len(toll.Steps); i += max(n, 1) {
+		work <- toll.Steps[i]
+	}
+	close(work)
+	wg.Wait()
+	return toll
+}
+
+// Counting reports whether this is the run that counts the steps.
+func (v *Victim) Counting() bool { return v.stop == 0 }
+
+// Start starts the process, as the function Start does.
+func (v *Victim) Start(handler string, args ...string) {
+	v.t.Helper()
+	v.StartCommand(Command{Handler: handler, Args: args})
+}
+
+// StartCommand is Start for a Command.
+func (v *Victim) StartCommand(c Command) {
+	v.t.Helper()
+	c.Env = append(c.Env[:len(c.Env):len(c.Env)], fmt.Sprintf("%s=%d", envStep, v.stop))
+	v.Process = c.Start(v.t)
+}
+
+// Await waits until the process stands before its step, or is done with all of
+// them: then it is false. Nothing of the process runs while it stands; Cont
+// lets it go on.
+func (v *Victim) Await() (Step, bool) {
+	v.t.Helper()
+	for !v.over {
+		v.hear(v.Recv())
+	}
+	return v.step, !v.done
+}
+
+// Stands reports, without waiting, whether Await would not wait.
+func (v *Victim) Stands() bool {
+	for !v.over {
+		line, ok, _, _ := v.out.take()
+		if !ok {
+			return false
+		}
+		v.hear(line)
+	}
+	return true
+}
+
+func (v *Victim) hear(line string) {
+	v.t.Helper()
+	if text, ok := strings.CutPrefix(line, saysStands); ok {
+		v.step, v.over = decodeStep(text), true
+	} else if text, ok := strings.CutPrefix(line, saysStep); ok {
+		v.steps = append(v.steps, decodeStep(text))
+	} else if text, ok := strings.CutPrefix(line, saysHidden); ok {
+		v.t.Errorf("shmtest: a step that nobody announced: %s", text)
+	} else if strings.HasPrefix(line, saysDone) {
+		v.over, v.done = true, true
+	} else {
+		v.Said = append(v.Said, line)
+	}
+}
+
+// Kill waits until the process stands before its step, or is done, and kills
+// it.
+func (v *Victim) Kill() {
+	v.t.Helper()
+	v.Await()
+	v.Process.Kill()
+}
