@@ -1,6 +1,7 @@
 // Package shmtest helps to test programs that share memory: it finds what a
 // test leaves behind, keeps it apart from the rest of the machine, and runs
-// several processes in one test. It needs nothing but the standard library.
+// several processes in one test, and kills one of them at every step of what it
+// does. It needs no other module.
 //
 // A package's tests use it through TestMain:
 //
@@ -28,6 +29,30 @@
 //		p.Expect(`read "hello"`)
 //		p.Wait()
 //	}
+//
+// Whether a protocol survives the death of a process at any moment EachStep
+// shows: it runs a script once for every step that an operation takes, and
+// kills the process there.
+//
+//	shmtest.Handle("writer", func(c *shmtest.Child) {
+//		seg := ... // open c.Args[0]
+//		c.Steps(func() { ... }) // what is to be survived
+//		c.Hold()
+//	})
+//
+//	func TestKilledWriter(t *testing.T) {
+//		toll := shmtest.EachStep(t, 1, func(t *testing.T, v *shmtest.Victim) {
+//			v.Start("writer", name)
+//			v.Kill() // at its step
+//			... // those who live go on
+//		})
+//		t.Log(len(toll.Steps), "steps")
+//	}
+//
+// Run with the tag shmpoint (go test -tags shmpoint) every store that the
+// packages of this module make into shared memory is a step, and every system
+// call that makes, names, locks or removes a file. A program's own steps are
+// announced with Child.Step, which needs no tag.
 //
 // # Guarantees
 //

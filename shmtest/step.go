@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,9 +57,9 @@ func (c *Child) Steps(op func(), others ...string) {
 	c.Check(err)
 	s := &stepper{child: c, stop: stop}
 	for _, path := range others {
-		st, err := os.Stat(path)
+		inode, err := inodeOf(path)
 		c.Check(err)
-		s.others = append(s.others, st)
+		s.others = append(s.others, inode)
 	}
 	s.look()
 	c.steps = s
@@ -92,7 +93,7 @@ func (c *Child) Step(what string, b []byte) {
 type stepper struct {
 	child  *Child
 	stop   int
-	others []os.FileInfo
+	others []string // inodes
 
 	mu     sync.Mutex
 	n      int
@@ -109,7 +110,6 @@ type area struct {
 	addr, size uintptr
 	name       string
 	shadow     []byte
-	seen       bool
 }
 
 // areaMost bounds what is compared at every step.
@@ -137,26 +137,11 @@ func (s *stepper) look() {
 		high, err := strconv.ParseUint(to, 16, 64)
 		s.child.Check(err)
 		a := &area{addr: uintptr(low), size: uintptr(high - low), name: path.Base(file)}
-		if s.stop == 0 && a.size <= areaMost && !s.isOthers(addresses) {
+		if s.stop == 0 && a.size <= areaMost && !slices.Contains(s.others, inode) {
 			a.shadow = bytes.Clone(a.bytes())
 		}
 		s.areas[key] = a
 	}
-}
-
-// isOthers reports whether the file that is mapped there is one of the others.
-func (s *stepper) isOthers(addresses string) bool {
-	if len(s.others) == 0 {
-		return false
-	}
-	st, err := os.Stat("/proc/self/map_files/" + addresses)
-	s.child.Check(err)
-	for _, o := range s.others {
-		if os.SameFile(st, o) {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *area) bytes() []byte { return mem.At(a.addr, int(a.size)).Bytes() }

@@ -2,6 +2,7 @@ package shmtest
 
 import (
 	"runtime"
+	"strconv"
 	"syscall"
 )
 
@@ -12,4 +13,11 @@ func stopHere() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	syscall.Tgkill(syscall.Getpid(), syscall.Gettid(), syscall.SIGSTOP)
+}
+
+// inodeOf gives a file's inode as /proc/self/maps has it.
+func inodeOf(path string) (string, error) {
+	var st syscall.Stat_t
+	err := syscall.Stat(path, &st)
+	return strconv.FormatUint(st.Ino, 10), err
 }
