@@ -23,7 +23,7 @@ type follower struct {
 
 	held  []topic.Sample
 	next  uint64 // sequence of the next sample
-	lost  uint64
+	lost  uint64 // since the first sample
 	seen  atomic.Uint64 // next, for others
 	moved chan struct{} // it has changed
 	ended chan struct{} // closed after the end of the topic
@@ -64,7 +64,10 @@ func (f *follower) run() {
 		if f.err != nil {
 			return
 		}
-		first, behind, f.next, f.lost = false, m.Number+1, m.Seq+1, f.lost+m.Missed
+		if !first {
+			f.lost += m.Missed
+		}
+		first, behind, f.next = false, m.Number+1, m.Seq+1
 		if len(f.held) < f.hold {
 			f.held = append(f.held, m)
 		} else {
