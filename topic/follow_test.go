@@ -22,8 +22,8 @@ type follower struct {
 	all  bool // the topic blocks: nothing is missing after the admission
 
 	held  []topic.Sample
-	next  uint64 // sequence of the next sample
-	lost  uint64 // since the first sample
+	next  uint64        // sequence of the next sample
+	lost  uint64        // since the first sample
 	seen  atomic.Uint64 // next, for others
 	moved chan struct{} // it has changed
 	ended chan struct{} // closed after the end of the topic

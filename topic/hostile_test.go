@@ -43,33 +43,38 @@ func init() {
 			}
 		}
 		c.Send("at work")
-		const cursor, ask, pins = 4096, 4224, 4352
-		for n := uint64(0); ; n++ {
-			v := rand.Uint64()
-			switch rand.IntN(4) {
-			case 0:
-				v = le.Uint64(mine[cursor:]) + rand.Uint64N(64)
-			case 1:
-				v %= 1 << 16
-			}
-			switch rand.IntN(6) {
-			case 0:
-				le.PutUint64(mine[cursor:], v)
-			case 1:
-				le.PutUint64(mine[ask:], v)
-			case 2, 3:
-				le.PutUint64(mine[pins+8*rand.IntN(8):], v)
-			case 4:
-				le.PutUint32(bell[4096:], uint32(v))
-			case 5:
-				le.PutUint32(bell[4224:], uint32(v))
-			}
-			if n%64 == 0 {
-				le.PutUint64(mine[8*rand.IntN(len(mine)/8):], v)
-				le.PutUint64(bell[8*rand.IntN(len(bell)/8):], v)
-			}
-		}
+		scribble(mine, bell)
 	})
+}
+
+// scribble writes into a subscriber's file and into the bell, for ever.
+func scribble(mine, bell []byte) {
+	const cursor, ask, pins = 4096, 4224, 4352
+	for n := uint64(0); ; n++ {
+		v := rand.Uint64()
+		switch rand.IntN(4) {
+		case 0:
+			v = le.Uint64(mine[cursor:]) + rand.Uint64N(64)
+		case 1:
+			v %= 1 << 16
+		}
+		switch rand.IntN(6) {
+		case 0:
+			le.PutUint64(mine[cursor:], v)
+		case 1:
+			le.PutUint64(mine[ask:], v)
+		case 2, 3:
+			le.PutUint64(mine[pins+8*rand.IntN(8):], v)
+		case 4:
+			le.PutUint32(bell[4096:], uint32(v))
+		case 5:
+			le.PutUint32(bell[4224:], uint32(v))
+		}
+		if n%64 == 0 {
+			le.PutUint64(mine[8*rand.IntN(len(mine)/8):], v)
+			le.PutUint64(bell[8*rand.IntN(len(bell)/8):], v)
+		}
+	}
 }
 
 // TestScribbler: a subscriber that writes whatever it can, wherever it can,
