@@ -63,6 +63,7 @@ var rooms = map[string]room{
 	"examples/...": {floor: 7, main: true, public: true},
 	"spec/models":  {floor: 7},
 	"spec/order":   {floor: 7},
+	"spec/mutants": {floor: 7},
 }
 
 // testExtra are the modules that tests may import besides.

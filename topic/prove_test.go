@@ -439,6 +439,9 @@ func provePublisher(t *testing.T, v *shmtest.Victim, s stage, third string) {
 	if took := time.Since(begun); took > inTime {
 		t.Errorf("taking over took %v", took)
 	}
+	if end, want := s.word(t, topicdir.HotEnd), s.word(t, topicdir.HotWant); end != 0 || want != 0 {
+		t.Errorf("after the take-over end is %d and want %d", end, want)
+	}
 	n := p.Stats().Published
 	if n < published || n > published+16 {
 		t.Errorf("%d samples are acknowledged, and the next publisher begins with %d", published, n)
@@ -519,6 +522,16 @@ func (s *stage) finishEnded(t *testing.T, published uint64, followers ...*follow
 		}
 	}
 	s.empty(t)
+}
+
+// word reads one of the hot words.
+func (s *stage) word(t *testing.T, off int64) uint64 {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.Dir, stageName+".topic", "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return le.Uint64(b[s.look(t).Layout.Hot+off:])
 }
 
 // child starts a process that is no victim.
