@@ -201,9 +201,7 @@ func proveInstruction(t *testing.T, n int) (total int) {
 	for _, f := range []*follower{holder, sleeper} {
 		f.await(s.Warm, watchdog)
 	}
-	for !s.asleep(t) {
-		time.Sleep(time.Millisecond)
-	}
+	s.awaitSleep(t)
 	func() {
 		runtime.LockOSThread() // it is a thread that traces
 		defer runtime.UnlockOSThread()

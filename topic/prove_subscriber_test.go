@@ -163,8 +163,12 @@ func proveSubscriber(t *testing.T, v *shmtest.Victim, s stage) {
 	v.Send("go")
 	switch s.Op {
 	case "sleep":
-		for !v.Stands() && !s.asleep(t) {
-			time.Sleep(time.Millisecond)
+		if v.Counting() {
+			s.awaitSleep(t)
+		} else {
+			for !v.Stands() && !s.asleep(t) {
+				time.Sleep(time.Millisecond)
+			}
 		}
 		send()
 	case "give way":

@@ -286,8 +286,8 @@ func provePublisher(t *testing.T, v *shmtest.Victim, s stage, third string) {
 	for _, f := range []*follower{holder, sleeper, watcher} {
 		f.await(s.Warm, watchdog)
 	}
-	for s.Op == "publish" && !s.asleep(t) {
-		time.Sleep(time.Millisecond)
+	if s.Op == "publish" {
+		s.awaitSleep(t)
 	}
 	v.Send("go")
 	var rest *follower

@@ -124,3 +124,13 @@ func (s *stage) asleep(t *testing.T) bool {
 	}
 	return le.Uint32(b[topicdir.BellSleepers:]) != 0
 }
+
+// awaitSleep waits until somebody says that it sleeps.
+func (s *stage) awaitSleep(t *testing.T) {
+	t.Helper()
+	for begun := time.Now(); !s.asleep(t); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > watchdog {
+			t.Fatalf("after %v nobody says that it sleeps", watchdog)
+		}
+	}
+}
