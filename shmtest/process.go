@@ -159,6 +159,12 @@ func (p *Process) Signal(sig os.Signal) {
 func (p *Process) Stop() {
 	p.t.Helper()
 	p.Signal(sigStop)
+	p.awaitStop()
+}
+
+// awaitStop waits until all threads of the child stand.
+func (p *Process) awaitStop() {
+	p.t.Helper()
 	for limit := p.deadline(); ; time.Sleep(100 * time.Microsecond) {
 		stands, err := stopped(p.PID())
 		switch {

@@ -18,6 +18,7 @@ type Victim struct {
 	t     *testing.T
 	stop  int
 	step  Step
+	stood bool
 	over  bool // it stands, or is done
 	done  bool
 	steps []Step
@@ -26,7 +27,7 @@ type Victim struct {
 // Toll is what EachStep has done.
 type Toll struct {
 	Steps   []Step // of the whole operation
-	Killed  int    // how many processes were killed at a step
+	Killed  int    // how many processes came to their step
 	Escaped int    // how many were done before they came to it, for not every run takes the same steps
 }
 
@@ -90,7 +91,7 @@ func EachStep(t *testing.T, n int, script func(t *testing.T, v *Victim)) Toll {
 					script(t, v)
 					mu.Lock()
 					defer mu.Unlock()
-					if v.done {
+					if !v.stood {
 						toll.Escaped++
 					} else {
 						toll.Killed++
@@ -124,14 +125,31 @@ func (v *Victim) StartCommand(c Command) {
 }
 
 // Await waits until the process stands before its step, or is done with all of
-// them: then it is false. Nothing of the process runs while it stands; Cont
-// lets it go on.
+// them: then it is false. Nothing of the process runs while it stands; then
+// the script can do to it, or to what it shares, whatever shall happen at just
+// this moment, and kill it, or let it go on with Resume.
 func (v *Victim) Await() (Step, bool) {
 	v.t.Helper()
 	for !v.over {
 		v.hear(v.Recv())
 	}
+	if !v.done {
+		v.awaitStop() // it says that it stands a moment before it does
+	}
 	return v.step, !v.done
+}
+
+// Resume lets the process go on from its step, and waits until it is done with
+// the others.
+func (v *Victim) Resume() {
+	v.t.Helper()
+	if _, stands := v.Await(); !stands {
+		return
+	}
+	v.Cont()
+	for v.over = false; !v.over; {
+		v.hear(v.Recv())
+	}
 }
 
 // Stands reports, without waiting, whether Await would not wait.
@@ -149,7 +167,7 @@ func (v *Victim) Stands() bool {
 func (v *Victim) hear(line string) {
 	v.t.Helper()
 	if text, ok := strings.CutPrefix(line, saysStands); ok {
-		v.step, v.over = decodeStep(text), true
+		v.step, v.stood, v.over = decodeStep(text), true, true
 	} else if text, ok := strings.CutPrefix(line, saysStep); ok {
 		v.steps = append(v.steps, decodeStep(text))
 	} else if text, ok := strings.CutPrefix(line, saysHidden); ok {

@@ -208,7 +208,7 @@ func proveSubscriber(t *testing.T, v *shmtest.Victim, s stage) {
 			t.Errorf("sample %d took %v", n-1, took)
 		}
 	}
-	s.settle(t, p, 1, &n)
+	s.settle(t, p, 1, 1, &n)
 	// What it held is free again: no number is passed over any more.
 	holes := p.Stats().Holes
 	for range 16 {
@@ -222,7 +222,7 @@ func proveSubscriber(t *testing.T, v *shmtest.Victim, s stage) {
 	for range 2 {
 		late = append(late, follow(t, s.subscribe(t, topic.SubscribeOptions{}), 1, all))
 	}
-	s.settle(t, p, 3, &n)
+	s.settle(t, p, 3, 3, &n)
 	send()
 	for _, f := range late {
 		f.await(n, inTime)

@@ -363,7 +363,7 @@ func provePublisher(t *testing.T, v *shmtest.Victim, s stage, third string) {
 	}
 	// Places and files of the dead are free again.
 	holder.release() // who was demoted is not admitted before
-	s.settle(t, p, alive, &n)
+	s.settle(t, p, alive, alive, &n)
 	if err := p.Remove(); err != nil {
 		t.Error(err)
 	}
@@ -525,7 +525,7 @@ func proveTakeOver(t *testing.T, v *shmtest.Victim, s stage) {
 		f.await(n, inTime)
 	}
 	holder.release()
-	s.settle(t, p, 3, &n)
+	s.settle(t, p, 3, 3, &n)
 	if err := p.Remove(); err != nil {
 		t.Error(err)
 	}

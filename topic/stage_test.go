@@ -84,17 +84,17 @@ func (s *stage) empty(t testing.TB) {
 	}
 }
 
-// settle polls until exactly those who live are admitted, and no other files
-// of subscribers are there. Who was demoted notices that, and asks again, when
+// settle polls until exactly those who live are admitted, and there are so
+// many files of subscribers. Who was demoted notices that, and asks again, when
 // there is something to be taken.
-func (s *stage) settle(t *testing.T, p *topic.Publisher, alive int, n *uint64) {
+func (s *stage) settle(t *testing.T, p *topic.Publisher, alive, files int, n *uint64) {
 	t.Helper()
 	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
 		if err := p.Poll(); err != nil {
 			t.Fatal(err)
 		}
 		st := p.Stats()
-		if st.Subscribers == alive && s.members() == alive {
+		if st.Subscribers == alive && s.members() == files {
 			return
 		}
 		if time.Since(begun) > inTime {
