@@ -55,9 +55,9 @@ const workers = 4
 //	})
 //
 // It runs once to count the steps, and there the process is killed when it has
-// done all; and then once for every step, or every n-th, of which several
-// run at a time, each a subtest. The process is killed before it takes the
-// step.
+// done all; and then once for every step, or every n-th and the first of each
+// place in the source, of which several run at a time, each a subtest. The
+// process is killed before it takes the step.
 //
 // A step that nobody has announced fails the test, see Child.Steps.
 func EachStep(t *testing.T, n int, script func(t *testing.T, v *Victim)) Toll {
@@ -100,8 +100,12 @@ func EachStep(t *testing.T, n int, script func(t *testing.T, v *Victim)) Toll {
 			}
 		})
 	}
-	for i := 0; i < len(toll.Steps); i += max(n, 1) {
-		work <- toll.Steps[i]
+	seen := map[string]bool{}
+	for i, step := range toll.Steps {
+		if place := step.What + step.Site; i%max(n, 1) == 0 || !seen[place] {
+			seen[place] = true
+			work <- step
+		}
 	}
 	close(work)
 	wg.Wait()

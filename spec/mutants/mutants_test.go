@@ -36,7 +36,7 @@ type suite struct {
 
 // suites are run in this order.
 var suites = []suite{
-	{name: "prover", args: []string{"-tags", "shmpoint", "-failfast", "-run", "^TestProve", "./topic", "-prove.every=3"}},
+	{name: "prover", args: []string{"-tags", "shmpoint", "-failfast", "-run", "^TestProve", "./topic", "-prove.every=4"}},
 	{name: "tests of topic", args: []string{"-failfast", "./topic"}},
 	{name: "tests of wait", args: []string{"-failfast", "./internal/wait"}, order: true},
 	{name: "tests of topicdir", args: []string{"-failfast", "./internal/topicdir"}},

@@ -38,20 +38,20 @@ var mutants = []mutant{
 
 	// Holding.
 	{name: "quick take fences after its look", of: "pin topic/take.go quick", order: true, edits: []edit{
-		{"topic/take.go", "\tmem.StoreFull64(pin, c+1) // SYNC", "\tmem.StoreRelease64(pin, c+1) // SYNC"}}},
+		{"topic/take.go", "\t}\n\th := g.headers.At(c & g.mask)\n\tmem.StoreRelease64(&s.holds[pin], c+1)\n\tmem.StoreFull64(", "\t}\n\th := g.headers.At(c & g.mask)\n\tmem.StoreRelease64(&s.holds[pin], c+1)\n\tmem.StoreRelease64("}}},
 	{name: "quick take looks at no stamp", of: "pin topic/take.go quick", edits: []edit{
 		{"topic/take.go", "\tif st.kind() != kindSample || st.number() != c || !rightEpoch(st, since, c) ||\n\t\tmem.LoadAcquire64", "\tif st.kind() > 7 || since.kind() > 7 ||\n\t\tmem.LoadAcquire64"}}},
 	{name: "quick take looks at no state", of: "pin topic/take.go quick", edits: []edit{
-		{"topic/take.go", "!rightEpoch(st, since, c) ||\n\t\tmem.LoadAcquire64(&e.state) != s.state || !s.fill", "!rightEpoch(st, since, c) || !s.fill"}}},
+		{"topic/take.go", "\t\tmem.LoadAcquire64(&s.entry.state) != s.state || !s.fill(m, h, c, pin) {", "\t\t!s.fill(m, h, c, pin) {"}}},
 	{name: "quick take does not pin", of: "pin topic/take.go quick", edits: []edit{
-		{"topic/take.go", "\tmem.StoreFull64(pin, c+1) // SYNC POINT: pin, with (*Publisher).prepare and demote\n\tst := stamp(mem.LoadAcquire64(&h.stamp))\n\tsince", "\tmem.StoreFull64(pin, 0)\n\tst := stamp(mem.LoadAcquire64(&h.stamp))\n\tsince"}}},
+		{"topic/take.go", "\t}\n\th := g.headers.At(c & g.mask)\n\tmem.StoreRelease64(&s.holds[pin], c+1)\n\tmem.StoreFull64(&s.pins[pin], c+1)", "\t}\n\th := g.headers.At(c & g.mask)\n\tmem.StoreRelease64(&s.holds[pin], c+1)\n\tmem.StoreFull64(&s.pins[pin], 0)"}}},
 	{name: "take does not fence", of: "pin topic/take.go take", order: true, edits: []edit{
 		{"topic/take.go", "\t\tmem.StoreFull64(&s.pins[pin], c+1) // SYNC", "\t\tmem.StoreRelease64(&s.pins[pin], c+1) // SYNC"}}},
 	{name: "take does not pin", of: "pin topic/take.go take", edits: []edit{
 		{"topic/take.go", "\t\tmem.StoreFull64(&s.pins[pin], c+1) // SYNC", "\t\tmem.StoreFull64(&s.pins[pin], 0) // SYNC"}}},
-	{name: "batch does not fence", of: "pin topic/take.go takeMany", order: true, edits: []edit{
-		{"topic/take.go", "\tmem.FullFence() // SYNC POINT: pin", "\t// SYNC POINT: pin"}}},
-	{name: "batch does not pin", of: "pin topic/take.go takeMany", edits: []edit{
+	{name: "reservation does not fence", of: "pin topic/take.go reserve", order: true, edits: []edit{
+		{"topic/take.go", "\tmem.FullFence()\n\t// SYNC POINT: pin", "\t// SYNC POINT: pin"}}},
+	{name: "reservation does not pin", of: "pin topic/take.go reserve", edits: []edit{
 		{"topic/take.go", "\t\t\tmem.StoreRelease64(&s.pins[i], c+uint64(n))\n", ""}}},
 	{name: "look takes the pins first", of: "pin topic/reader.go look", order: true, edits: []edit{
 		{"topic/reader.go", "\t\tif c := mem.LoadAcquire64(r.cursor); c > r.seenCursor {\n\t\t\tr.seenCursor = max(r.seenCursor, min(c, p.shown))\n\t\t}\n\t\tfor i := range r.pins {", "\t\tdefer func() {\n\t\t\tif c := mem.LoadAcquire64(r.cursor); c > r.seenCursor {\n\t\t\t\tr.seenCursor = max(r.seenCursor, min(c, p.shown))\n\t\t\t}\n\t\t}()\n\t\tfor i := range r.pins {"}}},
@@ -67,9 +67,9 @@ var mutants = []mutant{
 
 	// Waiting for room.
 	{name: "publisher does not say what it wants", of: "want topic/room.go sleepForRoom", edits: []edit{
-		{"topic/room.go", "\tmem.StoreRelease64(p.ring.want, 1+target)\n", "\t_ = target\n"}}},
+		{"topic/room.go", "\tmem.StoreRelease64(p.ring.want, 1+p.target(need))\n", ""}}},
 	{name: "publisher does not fence before it sleeps", of: "want topic/room.go sleepForRoom", order: true, edits: []edit{
-		{"topic/room.go", "\tmem.StoreRelease64(p.ring.want, 1+target)\n\tmem.FullFence()\n", "\tmem.StoreRelease64(p.ring.want, 1+target)\n"}}},
+		{"topic/room.go", "\tmem.StoreRelease64(p.ring.want, 1+p.target(need))\n\tmem.FullFence()\n", "\tmem.StoreRelease64(p.ring.want, 1+p.target(need))\n"}}},
 	{name: "subscriber wakes no publisher", of: "want topic/take.go step", edits: []edit{
 		{"topic/take.go", "\t\ts.wakePublisher()\n", ""}}},
 	{name: "subscriber does not fence", of: "want topic/take.go step", order: true, edits: []edit{
@@ -117,8 +117,8 @@ var mutants = []mutant{
 		{"topic/lend.go", "\tmem.Store(&h.seq, p.seq)\n", "\tmem.StoreRelease64(&h.stamp, uint64(makeStamp(p.epoch, n, kindSample)))\n\tmem.StoreRelease64(g.head, n+1)\n\tmem.Store(&h.seq, p.seq)\n"}}},
 	{name: "a copy is not looked at again", edits: []edit{
 		{"topic/take.go", "\tmem.LoadFence()\n\tif stamp(mem.LoadAcquire64(&h.stamp)) != st {\n\t\ts.pass(0, c)\n\t\treturn false, nil\n\t}\n", ""}}},
-	{name: "cursor before pin", edits: []edit{
-		{"topic/take.go", "\tmem.StoreRelease64(own, c+1)\n\tmem.StoreFull64(pin", "\tmem.StoreRelease64(own, c+1)\n\tmem.StoreRelease64(s.cursor, c+1)\n\tmem.StoreFull64(pin"}}},
+	{name: "cursor before pin", order: true, edits: []edit{
+		{"topic/take.go", "\t}\n\th := g.headers.At(c & g.mask)\n\tmem.StoreRelease64(&s.holds[pin], c+1)\n\tmem.StoreFull64(", "\t}\n\th := g.headers.At(c & g.mask)\n\tmem.StoreRelease64(&s.holds[pin], c+1)\n\tmem.StoreRelease64(s.cursor, c+1)\n\tmem.StoreFull64("}}},
 	{name: "length is believed", edits: []edit{
 		{"topic/take.go", "\tif n > s.ring.capacity {\n\t\treturn false\n\t}\n", ""}}},
 	{name: "file has its name before its header", edits: []edit{
