@@ -18,6 +18,7 @@ type Victim struct {
 	t     *testing.T
 	stop  int
 	step  Step
+	says  bool // that it stands, and nobody has looked
 	stood bool
 	over  bool // it stands, or is done
 	done  bool
@@ -137,8 +138,9 @@ func (v *Victim) Await() (Step, bool) {
 	for !v.over {
 		v.hear(v.Recv())
 	}
-	if !v.done {
+	if v.says {
 		v.awaitStop() // it says that it stands a moment before it does
+		v.says = false
 	}
 	return v.step, !v.done
 }
@@ -171,7 +173,7 @@ func (v *Victim) Stands() bool {
 func (v *Victim) hear(line string) {
 	v.t.Helper()
 	if text, ok := strings.CutPrefix(line, saysStands); ok {
-		v.step, v.stood, v.over = decodeStep(text), true, true
+		v.step, v.says, v.stood, v.over = decodeStep(text), true, true, true
 	} else if text, ok := strings.CutPrefix(line, saysStep); ok {
 		v.steps = append(v.steps, decodeStep(text))
 	} else if text, ok := strings.CutPrefix(line, saysHidden); ok {
