@@ -1,3 +1,5 @@
+//go:build shmpoint || (linux && amd64)
+
 package topic_test
 
 import (
@@ -82,35 +84,6 @@ func (s *stage) empty(t testing.TB) {
 	for _, e := range all {
 		t.Errorf("left: %s", e.Name())
 	}
-}
-
-// settle polls until exactly those who live are admitted, and there are so
-// many files of subscribers. Who was demoted notices that, and asks again, when
-// there is something to be taken.
-func (s *stage) settle(t *testing.T, p *topic.Publisher, alive, files int, n *uint64) {
-	t.Helper()
-	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
-		if err := p.Poll(); err != nil {
-			t.Fatal(err)
-		}
-		st := p.Stats()
-		if st.Subscribers == alive && s.members() == files {
-			return
-		}
-		if time.Since(begun) > inTime {
-			t.Fatalf("%d subscribers live: %+v, %d files", alive, st, s.members())
-		}
-		if err := sendSample(p, *n); err != nil {
-			t.Fatal(err)
-		}
-		*n++
-	}
-}
-
-// members counts the files of subscribers.
-func (s *stage) members() int {
-	files, _ := filepath.Glob(filepath.Join(s.Dir, stageName+".topic", "r.*"))
-	return len(files)
 }
 
 // bell is the file that everybody writes.

@@ -95,8 +95,8 @@ var mutants = []mutant{
 		{"topic/housekeeping.go", "\t\tif !m.Alive() {\n\t\t\tp.bury(one)\n", "\t\tif !m.Alive() {\n"}}},
 	{name: "successor does not look for wishes", of: "publisher while it waits", edits: []edit{
 		{"topic/create.go", "\tmem.StoreRelease64(g.end, 0)\n\tmem.StoreRelease64(g.want, 0)\n", "\tmem.StoreRelease64(g.end, 0)\n"}}},
-	{name: "epoch without since", of: "publisher between since and epoch", edits: []edit{
-		{"topic/create.go", "\tmem.StoreRelease64(g.since, uint64(makeStamp(p.epoch, head, 0)))\n\tmem.StoreRelease64(g.epoch, p.epoch)\n", "\tif mem.LoadAcquire64(g.since)>>(numberBits+2) == before {\n\t\tmem.StoreRelease64(g.since, uint64(makeStamp(p.epoch, head, 0)))\n\t}\n\tmem.StoreRelease64(g.epoch, p.epoch)\n"}}},
+	{name: "successor stores no since", of: "publisher between since and epoch", edits: []edit{
+		{"topic/create.go", "\tmem.StoreRelease64(g.since, uint64(makeStamp(p.epoch, head, 0)))\n\tmem.StoreRelease64(g.epoch, p.epoch)\n", "\tif !takeOver {\n\t\tmem.StoreRelease64(g.since, uint64(makeStamp(p.epoch, head, 0)))\n\t}\n\tmem.StoreRelease64(g.epoch, p.epoch)\n"}}},
 	{name: "nobody sweeps up half-made topics", of: "publisher in Create", edits: []edit{
 		{"internal/topicdir/create.go", "\tsweep(mount)\n", ""}}},
 	{name: "the dead are waited for", of: "subscriber anywhere", edits: []edit{
