@@ -113,6 +113,11 @@ func EachStep(t *testing.T, n int, script func(t *testing.T, v *Victim)) Toll {
 	return toll
 }
 
+// Other gives a second victim for the same script, which stops before step n of
+// what it does: with both standing where they stand, and resumed one after the
+// other, the script has them meet in an order that it chooses.
+func (v *Victim) Other(n int) *Victim { return &Victim{t: v.t, stop: n} }
+
 // Counting reports whether this is the run that counts the steps.
 func (v *Victim) Counting() bool { return v.stop == 0 }
 
