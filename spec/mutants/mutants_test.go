@@ -83,7 +83,7 @@ func TestTable(t *testing.T) {
 // comment of a type it is the type's name.
 func syncPoints(t *testing.T) (found []string) {
 	point := regexp.MustCompile(`SYNC\s+POINT:\s+(\w+)`)
-	for _, dir := range []string{"internal/wait", "topic"} {
+	for _, dir := range []string{"internal/wait", "internal/topicdir", "topic"} {
 		files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -107,6 +107,14 @@ var mutants = []mutant{
 		{"internal/topicdir/lock.go", "\tcase !locked || m.vanished():\n\t\treturn false\n", "\tcase !locked:\n\t\treturn false\n"}, {"internal/topicdir/lock.go", "\tif m.Gone() {\n\t\treturn false\n\t}\n\tl.looked", "\tl.looked"}}},
 	{name: "what removers left is left", of: "remover half-way", edits: []edit{
 		{"internal/topicdir/remove.go", "range []string{newPrefix, deadPrefix} {", "range []string{newPrefix} {"}}},
+	{name: "pruner frees no entry", of: "who prunes, between freeing an entry and unlinking", edits: []edit{
+		{"internal/topicdir/prune.go", "\tif err := o.freeEntry(id); err != nil {\n\t\treturn err\n\t}\n", ""}}},
+	{name: "what pruners left is left", of: "who prunes a topic, half-way", edits: []edit{
+		{"internal/topicdir/remove.go", "range []string{newPrefix, deadPrefix} {", "range []string{newPrefix} {"}}},
+	{name: "pruner does not look again", of: "prune internal/topicdir/prune.go pruneTopic", edits: []edit{
+		{"internal/topicdir/prune.go", "err != nil || !ok || o.anyLiving() {", "err != nil || !ok {"}}},
+	{name: "who joins does not look at the name", of: "prune internal/topicdir/join.go join", edits: []edit{
+		{"internal/topicdir/join.go", "\t\t\tif err = p.Named(); err != nil {\n\t\t\t\tm.Leave()\n\t\t\t\treturn nil, err\n\t\t\t}\n", ""}}},
 
 	// The steps of publishing and taking.
 	{name: "no busy stamp", edits: []edit{
