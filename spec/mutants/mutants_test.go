@@ -40,7 +40,7 @@ var suites = []suite{
 	{name: "tests of topic", args: []string{"-failfast", "./topic"}},
 	{name: "tests of wait", args: []string{"-failfast", "./internal/wait"}, order: true},
 	{name: "tests of topicdir", args: []string{"-failfast", "./internal/topicdir"}},
-	{name: "explorer", args: []string{"-failfast", "./shmtest/explore"}, where: "shmtest/explore", order: true},
+	{name: "order", args: []string{"-failfast", "./spec/order"}, where: "spec/order", order: true},
 	{name: "soak", args: []string{"-failfast", "-run", "^TestStressKills$", "./topic", "-topic.kills=400"}, order: true},
 	{name: "fuzz", args: []string{"-run", "^$", "-fuzz", "^FuzzHostilePublisher$", "-fuzztime", "10s", "./topic"}},
 }
