@@ -122,6 +122,10 @@ func Receive(ctx context.Context, c *net.UnixConn, want *Want) (*File, error) {
 	return f, nil
 }
 
+// Check compares memory that came some other way with the demand, as Receive
+// does. The error says what was wrong.
+func (w *Want) Check(f *File) error { return f.wrap("check", w.check(f)) }
+
 func (w *Want) check(f *File) error {
 	st, err := f.Stat()
 	if err != nil {

@@ -1,0 +1,261 @@
+package shmnet
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// Peek waits until there is something to read and gives it where it stands,
+// without a copy: at least one byte, and all that stands in a row. The slice
+// is valid until Discard, or until something else is read from the
+// connection. The peer can change what stands there at any time, so what
+// decides about anything must be copied before it is checked. It must not be
+// written to.
+//
+// Every Peek is followed by a Discard, of 0 bytes at least: until then Close
+// leaves the memory mapped. The errors are those of Read.
+func (c *Conn) Peek() ([]byte, error) {
+	if c.plain != nil {
+		return nil, c.opError("read", errPlain)
+	}
+	c.in.Lock()
+	b, err := c.peek()
+	c.in.lent = err == nil
+	c.in.Unlock()
+	if err != nil {
+		c.settleIn()
+		return nil, c.opError("read", err)
+	}
+	return b, nil
+}
+
+func (c *Conn) peek() ([]byte, error) {
+	if c.in.there() == 0 || c.bell.in.stopped() {
+		if err := c.await(false); err != nil {
+			return nil, err
+		}
+	}
+	return c.in.bytes(), nil
+}
+
+// Discard takes the first n bytes that Peek gave; n is at most their number.
+func (c *Conn) Discard(n int) error {
+	if c.plain != nil {
+		return c.opError("read", errPlain)
+	}
+	c.in.Lock()
+	err := error(nil)
+	switch stop := c.bell.in.stop.Load(); {
+	case c.in.over || stop&stopClosed != 0:
+		err = net.ErrClosed
+	case n < 0 || uint64(n) > c.in.there():
+		err = syscall.EINVAL
+	case n > 0 && c.in.take(n):
+		c.bell.ring()
+	}
+	c.in.lent = false
+	c.in.Unlock()
+	c.settleIn()
+	if err != nil {
+		return c.opError("read", err)
+	}
+	return nil
+}
+
+// Reserve waits until there is room and gives the place where what is written
+// next will stand: at least one byte, at most n, in a row. What is there is
+// undefined. The slice is valid until Commit, or until something else is
+// written to the connection. The errors are those of Write.
+//
+// Every Reserve is followed by a Commit, of 0 bytes at least: until then Close
+// leaves the memory mapped.
+func (c *Conn) Reserve(n int) ([]byte, error) {
+	if c.plain != nil {
+		return nil, c.opError("write", errPlain)
+	}
+	c.out.Lock()
+	b, err := c.reserve(n)
+	c.out.lent = len(b)
+	c.out.Unlock()
+	if err != nil {
+		c.settleOut()
+		return nil, c.opError("write", err)
+	}
+	return b, nil
+}
+
+func (c *Conn) reserve(n int) ([]byte, error) {
+	out := &c.out
+	if n <= 0 {
+		return nil, syscall.EINVAL
+	}
+	if err := c.mayWrite(); err != nil {
+		return nil, err
+	}
+	if uint64(n) > out.free() || out.free() == 0 {
+		if err := c.room(n); err != nil {
+			return nil, err
+		}
+	}
+	b := out.space()
+	return b[:min(n, len(b))], nil
+}
+
+// Commit sends the first n bytes of what Reserve gave.
+func (c *Conn) Commit(n int) error {
+	if c.plain != nil {
+		return c.opError("write", errPlain)
+	}
+	c.out.Lock()
+	err := error(nil)
+	switch stop := c.bell.out.stop.Load(); {
+	case c.out.over || stop&stopClosed != 0:
+		err = net.ErrClosed
+	case stop&stopEnded != 0:
+		err = syscall.EPIPE
+	case n < 0 || n > c.out.lent:
+		err = syscall.EINVAL
+	case n > 0:
+		c.commit(n)
+	}
+	c.out.lent = 0
+	c.out.Unlock()
+	c.settleOut()
+	if err != nil {
+		return c.opError("write", err)
+	}
+	return nil
+}
+
+func (c *Conn) commit(n int) {
+	c.out.tail += uint64(n)
+	if c.out.publish() {
+		c.bell.ring()
+	}
+}
+
+// WriteTo reads until the end and writes everything to w, from where it
+// stands: io.Copy out of a connection is one copy.
+func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
+	if c.plain != nil {
+		return c.plainWriteTo(w)
+	}
+	c.in.Lock()
+	n, err = c.writeTo(w)
+	c.in.Unlock()
+	c.settleIn()
+	return n, err
+}
+
+func (c *Conn) writeTo(w io.Writer) (n int64, err error) {
+	for {
+		b, err := c.peek()
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, c.opError("read", err)
+		}
+		m, err := w.Write(b)
+		if m < 0 || m > len(b) {
+			return n, io.ErrShortWrite
+		}
+		n += int64(m)
+		if c.bell.in.stop.Load()&stopClosed == 0 && c.in.take(m) {
+			c.bell.ring()
+		}
+		if err == nil && m < len(b) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// ReadFrom reads from r until its end, into the place where the peer reads it:
+// io.Copy into a connection is one copy.
+func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	if c.plain != nil {
+		n, err = io.Copy(c.plain, r)
+		return n, c.plainError("write", err)
+	}
+	c.out.Lock()
+	n, err = c.readFrom(r)
+	c.out.Unlock()
+	c.settleOut()
+	return n, err
+}
+
+func (c *Conn) readFrom(r io.Reader) (n int64, err error) {
+	for empty := 0; ; {
+		b, err := c.reserve(publishMost)
+		if err != nil {
+			return n, c.opError("write", err)
+		}
+		m, err := r.Read(b)
+		if m < 0 || m > len(b) {
+			return n, io.ErrNoProgress
+		}
+		if m > 0 {
+			empty = 0
+			if stop := c.bell.out.stop.Load(); stop&(stopClosed|stopEnded) != 0 {
+				return n, c.opError("write", c.mayWrite())
+			}
+			c.commit(m)
+			n += int64(m)
+		} else if empty++; empty == 100 && err == nil {
+			err = io.ErrNoProgress
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// WriteBuffers writes everything in v as one Write does, and takes from v what
+// was written: writev(2). net.Buffers.WriteTo works too, with a Write a
+// buffer.
+func (c *Conn) WriteBuffers(v *net.Buffers) (n int64, err error) {
+	if c.plain != nil {
+		n, err = v.WriteTo(c.plain)
+		return n, c.plainError("write", err)
+	}
+	c.out.Lock()
+	n, err = c.writeBuffers(v)
+	c.out.Unlock()
+	c.settleOut()
+	if err != nil {
+		return n, c.opError("write", err)
+	}
+	return n, nil
+}
+
+func (c *Conn) writeBuffers(v *net.Buffers) (n int64, err error) {
+	out := &c.out
+	if err := c.mayWrite(); err != nil {
+		return 0, err
+	}
+	for len(*v) > 0 {
+		b := (*v)[0]
+		m := 0
+		if uint64(len(b)) <= min(out.free(), publishMost) {
+			// It is shown with what comes after it.
+			m = out.put(b)
+		} else if m, err = c.write(b); err != nil {
+			(*v)[0] = b[m:]
+			return n + int64(m), err
+		}
+		n += int64(m)
+		(*v)[0] = nil
+		*v = (*v)[1:]
+	}
+	if out.publish() {
+		c.bell.ring()
+	}
+	return n, nil
+}
