@@ -246,9 +246,11 @@ func (c *Conn) write(p []byte) (n int, err error) {
 // a second.
 const lookTicks = 1 << 22
 
-// mayWrite gives the reason not to send, if there is one.
+// mayWrite gives the reason not to send, if there is one. What was lent is
+// lent no more: its place is taken.
 func (c *Conn) mayWrite() error {
 	out := &c.out
+	out.lent = 0
 	if ticks := mem.Ticks(); ticks-out.looks > lookTicks {
 		out.looks = ticks
 		c.bell.look()

@@ -78,7 +78,8 @@ func (s *sender) settle() error {
 		g.pending, g.most = nil, 0 // never again
 		return nil
 	case moved != g.moves:
-		return nil // it has not followed us to the ring before
+		// It had followed when the offer was made.
+		return fmt.Errorf("the peer says that it followed %d moves of %d: %w", moved, g.moves, sys.ErrCorrupt)
 	}
 	old := g.ring
 	s.move(g.pending, g.offers)

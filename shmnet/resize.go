@@ -62,24 +62,17 @@ func (c *Conn) sendFile(f *memfd.File) error {
 // shrinkOut is called by a timer, as long as the ring is not the first one.
 func (c *Conn) shrinkOut() {
 	out := &c.out
-	if !out.TryLock() {
-		c.again() // somebody sends
-		return
-	}
-	done := false
-	if c.bell.out.stop.Load()&(stopClosed|stopFailed) == 0 && !out.over && out.lent == 0 {
-		done = c.shrinkLocked()
-	} else {
-		done = out.lent == 0
+	out.Lock() // a Write that waits is no idleness
+	stop := c.bell.out.stop.Load()
+	switch {
+	case out.over || stop&stopFailed != 0:
+	case out.lent == 0 && stop&stopClosed == 0 && c.shrinkLocked():
+	case stop&stopClosed == 0:
+		out.idle.Reset(idleAfter / 2)
 	}
 	out.Unlock()
 	c.settleOut()
-	if !done {
-		c.again()
-	}
 }
-
-func (c *Conn) again() { c.out.idle.Reset(idleAfter / 2) }
 
 func (c *Conn) shrinkLocked() (done bool) {
 	out := &c.out
