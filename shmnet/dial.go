@@ -175,13 +175,13 @@ func exchange(ctx context.Context, socket *net.UnixConn, h *hello, f *memfd.File
 		}
 	}
 	b := make([]byte, helloSize)
-	if n, err := io.ReadFull(socket, b); err != nil {
-		if k := min(n, len(helloMagic)); string(b[:k]) != helloMagic[:k] {
-			return a, fmt.Errorf("the server answers %q: %w", b[:n], ErrNotProtocol)
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF || closedEarly(err) {
-			return a, fmt.Errorf("the server closed the connection at the hello: %w", ErrNotProtocol)
-		}
+	n, err := readHello(socket, b)
+	switch k := min(n, len(helloMagic)); {
+	case string(b[:k]) != helloMagic[:k]:
+		return a, fmt.Errorf("the server answers %q: %w", b[:n], ErrNotProtocol)
+	case err == io.EOF, err == io.ErrUnexpectedEOF, closedEarly(err):
+		return a, fmt.Errorf("the server closed the connection at the hello: %w", ErrNotProtocol)
+	case err != nil:
 		return a, err
 	}
 	a, text, err := decodeAnswer(b)

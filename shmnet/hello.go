@@ -146,8 +146,6 @@ func decodeAnswer(b []byte) (a answer, text int, err error) {
 		status: le.Uint32(b[28:]), reason: le.Uint32(b[32:]), takes: int64(le.Uint32(b[36:])),
 	}
 	switch {
-	case string(b[:8]) != helloMagic:
-		return a, 0, fmt.Errorf("the server answers %q, which is not this protocol: %w", b, ErrNotProtocol)
 	case size < helloSize || size > helloSize+textMost:
 		return a, 0, fmt.Errorf("the answer says that it has %d bytes: %w", size, sys.ErrCorrupt)
 	case a.status < statusMemory || a.status > statusRefused:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/shmtest"
@@ -99,3 +100,16 @@ func heapPair(t testing.TB, o Options) (client, server *Conn) {
 }
 
 var background = context.Background()
+
+// shortPause is for loops that look for something that nobody announces.
+func shortPause() { time.Sleep(100 * time.Microsecond) }
+
+// eventually waits until something is so that nobody announces.
+func eventually(t failer, what string, so func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); !so(); shortPause() {
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

@@ -114,7 +114,8 @@ func greet(ctx context.Context, socket *net.UnixConn, peer *sys.Credentials, o *
 	return c, a, nil
 }
 
-// readHello reads until b is full, or it is clear that this is no hello.
+// readHello reads until b is full, or it is clear that this is no hello, and
+// no answer to one.
 func readHello(socket *net.UnixConn, b []byte) (n int, err error) {
 	for n < len(b) {
 		m, err := socket.Read(b[n:])
