@@ -28,6 +28,7 @@ type role struct {
 	stop  atomic.Uint32
 	ready func() bool // what it waits for, or a reason to stop
 
+	napping atomic.Bool   // it sleeps, or will in a moment
 	waiting bool          // at woken
 	woken   chan struct{} // holds one
 
@@ -137,6 +138,8 @@ func (b *bell) listen(r *role) {
 		return
 	}
 	b.naps.Add(1)
+	r.napping.Store(true)
+	defer r.napping.Store(false)
 	if b.listener != nil {
 		r.waiting = true
 		b.mu.Unlock()
