@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 var _ net.Listener = (*Listener)(nil)
@@ -177,6 +176,3 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 func (l *Listener) Stats() ListenerStats {
 	return ListenerStats{l.stats.accepted.Load(), l.stats.plain.Load(), l.stats.failed.Load()}
 }
-
-// restore takes the bounds of a handshake from a socket.
-func restore(c *net.UnixConn) { c.SetDeadline(time.Time{}) }

@@ -218,7 +218,9 @@ func TestStreams(t *testing.T) {
 	must(t, err)
 	defer conn.Close()
 	sent := sha256.New()
+	done := make(chan bool)
 	go func() {
+		defer close(done)
 		r := rand.New(rand.NewPCG(1, 2))
 		src := noise(1 << 20)
 		for left := total; left > 0; {
@@ -239,6 +241,7 @@ func TestStreams(t *testing.T) {
 	if err != nil || n != int64(total) {
 		t.Errorf("%d bytes came back, %v", n, err)
 	}
+	<-done
 	if !bytes.Equal(got.Sum(nil), sent.Sum(nil)) {
 		t.Error("other bytes came back")
 	}
