@@ -73,6 +73,10 @@ type bell struct {
 	send    func(uintptr)
 	poll    func(uintptr)
 
+	// Of the writer, under its lock.
+	notify    func(uintptr)
+	notifyErr error
+
 	heaped atomic.Bool // more than one gift at a time came
 	rings  atomic.Uint64
 	naps   atomic.Uint64
@@ -98,6 +102,7 @@ func (b *bell) init(socket *net.UnixConn) error {
 		// Whatever goes wrong, the end of the socket says it better.
 		sys.SendBell(int(fd))
 	}
+	b.notify = func(fd uintptr) { b.notifyErr = sys.SendBell(int(fd)) }
 	return nil
 }
 
@@ -105,6 +110,19 @@ func (b *bell) init(socket *net.UnixConn) error {
 func (b *bell) ring() {
 	b.rings.Add(1)
 	b.raw.Control(b.send)
+}
+
+// ringReader wakes the peer's reader, and notes if there is no peer any more.
+// The writer's lock is held.
+func (b *bell) ringReader() {
+	b.rings.Add(1)
+	b.notifyErr = nil
+	b.raw.Control(b.notify)
+	if b.notifyErr != nil && b.notifyErr != syscall.EAGAIN {
+		b.mu.Lock()
+		b.hangUp()
+		b.mu.Unlock()
+	}
 }
 
 // drain reads the socket once.

@@ -166,3 +166,63 @@ func BenchmarkStream(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTurns measures both transports in turns, some trips each, so that
+// whatever else the machine does meets both alike. It reports the medians and
+// what ours is of the socket's.
+func BenchmarkTurns(b *testing.B) {
+	for _, c := range []struct {
+		pace  string
+		trips int // in a turn
+		sizes []int
+	}{
+		{"asleep", 1, []int{1, 64, 1024, 4096, 64 << 10}},
+		{"busy", 500, []int{64, 4096, 64 << 10}},
+	} {
+		for _, size := range c.sizes {
+			b.Run(fmt.Sprintf("%s/%d", c.pace, size), func(b *testing.B) {
+				var conns []net.Conn
+				var servers []*shmtest.Process
+				for _, transport := range transports {
+					conn, p := serverOf(b, transport, "echo", size)
+					conns, servers = append(conns, conn), append(servers, p)
+				}
+				buf := make([]byte, size)
+				took := make([][]time.Duration, len(conns))
+				trip := func(conn net.Conn) {
+					if _, err := conn.Write(buf); err != nil {
+						b.Fatal(err)
+					}
+					if _, err := io.ReadFull(conn, buf); err != nil {
+						b.Fatal(err)
+					}
+				}
+				for range b.N/c.trips + 1 {
+					for i, conn := range conns {
+						if c.pace == "asleep" {
+							time.Sleep(100 * time.Microsecond)
+						}
+						for range c.trips {
+							begun := time.Now()
+							trip(conn)
+							took[i] = append(took[i], time.Since(begun))
+						}
+					}
+				}
+				at := func(i, percent int) float64 {
+					slices.Sort(took[i])
+					return float64(took[i][len(took[i])*percent/100])
+				}
+				for _, p := range []int{50, 90, 99} {
+					b.ReportMetric(at(1, p)/at(0, p), fmt.Sprintf("p%d/unix", p))
+				}
+				b.ReportMetric(at(0, 50), "unix-p50-ns")
+				b.ReportMetric(at(1, 50), "p50-ns")
+				for i := range conns {
+					conns[i].Close()
+					servers[i].Wait()
+				}
+			})
+		}
+	}
+}

@@ -227,16 +227,14 @@ func (c *Conn) write(p []byte) (n int, err error) {
 			}
 		}
 		n += out.put(p[n:])
-		if out.publish() {
-			c.bell.ring()
-		}
-		if n == len(p) {
-			return n, nil
-		}
-		if c.bell.out.stopped() {
+		c.show()
+		if stop := c.bell.out.stop.Load(); stop != 0 && (n < len(p) || stop&stopHungUp != 0) {
 			if err := c.mayWrite(); err != nil {
 				return n, err
 			}
+		}
+		if n == len(p) {
+			return n, nil
 		}
 	}
 }
@@ -246,15 +244,24 @@ func (c *Conn) write(p []byte) (n int, err error) {
 // a second.
 const lookTicks = 1 << 22
 
+// show publishes what was put. A reader that sleeps is rung, which also tells
+// whether it is still there; one that is awake makes no sound, so the socket
+// is looked at now and then.
+func (c *Conn) show() {
+	out := &c.out
+	if out.publish() {
+		c.bell.ringReader()
+	} else if ticks := mem.Ticks(); ticks-out.looks > lookTicks {
+		out.looks = ticks
+		c.bell.look()
+	}
+}
+
 // mayWrite gives the reason not to send, if there is one. What was lent is
 // lent no more: its place is taken.
 func (c *Conn) mayWrite() error {
 	out := &c.out
 	out.lent = 0
-	if ticks := mem.Ticks(); ticks-out.looks > lookTicks {
-		out.looks = ticks
-		c.bell.look()
-	}
 	stop := c.bell.out.stop.Load()
 	switch {
 	case stop == 0 && !out.refused():
@@ -265,10 +272,10 @@ func (c *Conn) mayWrite() error {
 		return c.failure()
 	case stop&stopEnded != 0, out.refused():
 		return syscall.EPIPE
-	case stop&stopExpired != 0:
-		return os.ErrDeadlineExceeded
+	case stop&stopHungUp != 0:
+		return syscall.ECONNRESET
 	}
-	return syscall.ECONNRESET
+	return os.ErrDeadlineExceeded
 }
 
 // room waits until something of more bytes fits. The direction is locked.

@@ -130,9 +130,7 @@ func (c *Conn) Commit(n int) error {
 
 func (c *Conn) commit(n int) {
 	c.out.tail += uint64(n)
-	if c.out.publish() {
-		c.bell.ring()
-	}
+	c.show()
 }
 
 // WriteTo reads until the end and writes everything to w, from where it
@@ -254,8 +252,6 @@ func (c *Conn) writeBuffers(v *net.Buffers) (n int64, err error) {
 		(*v)[0] = nil
 		*v = (*v)[1:]
 	}
-	if out.publish() {
-		c.bell.ring()
-	}
+	c.show()
 	return n, nil
 }
