@@ -263,3 +263,53 @@ func init() {
 		c.Check(l.Close())
 	})
 }
+
+func init() {
+	// Sends the same noise again and again.
+	shmtest.Handle("talker", func(c *shmtest.Child) {
+		conn, err := Dial(background, c.Args[0], nil)
+		c.Check(err)
+		for n := 1; ; n = n*7%50_000 + 1 {
+			_, err := conn.Write(noise(n))
+			c.Check(err)
+		}
+	})
+}
+
+// TestKilledTalking kills a client that sends all the time. What comes is
+// what it sent, to somewhere, and then the news of its death; a writer that
+// is not read learns it as well.
+func TestKilledTalking(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 5
+	}
+	l := listen(t, nil)
+	for range rounds {
+		p := shmtest.Start(t, "talker", l.Addr().String())
+		conn, err := l.AcceptConn()
+		must(t, err)
+		kill := rand.IntN(2 << 20)
+		read := 0
+		for n := 1; err == nil; n = n*7%50_000 + 1 {
+			want := noise(n)
+			got := make([]byte, n)
+			var m int
+			m, err = io.ReadFull(conn, got)
+			if !bytes.Equal(got[:m], want[:m]) {
+				t.Fatalf("other bytes than were sent, after %d", read)
+			}
+			if before := read; before <= kill && before+m > kill {
+				p.Kill()
+			}
+			read += m
+		}
+		if !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("after %d bytes: %v", read, err)
+		}
+		if _, err := conn.Write(make([]byte, 8<<20)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("write: %v", err)
+		}
+		must(t, conn.Close())
+	}
+}

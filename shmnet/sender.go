@@ -61,10 +61,10 @@ func (s *sender) put(p []byte) int {
 	at := s.tail & s.mask
 	n := min(uint64(len(p)), s.free(), publishMost)
 	if first := s.size() - at; n > first {
-		copy(s.data[at:], p[:first])
-		copy(s.data, p[first:n])
+		mem.Copy(s.data[at:], p[:first])
+		mem.Copy(s.data, p[first:n])
 	} else {
-		copy(s.data[at:], p[:n])
+		mem.Copy(s.data[at:], p[:n])
 	}
 	s.tail += n
 	return int(n)

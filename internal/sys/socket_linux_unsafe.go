@@ -6,11 +6,14 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298b2b26/shm/internal/point"
 )
 
 // SendBell sends one byte of 0 on a Unix socket and never waits. EAGAIN says
 // that so many are there that nothing more fits.
 func SendBell(fd int) error {
+	point.Pass("bell", 0, 0)
 	var zero [1]byte
 	for {
 		_, _, e := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&zero)), 1, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
@@ -26,6 +29,7 @@ func SendBell(fd int) error {
 
 // SendFD sends the byte tag with one descriptor (SCM_RIGHTS) and never waits.
 func SendFD(fd int, tag byte, send int) error {
+	point.Pass("send", 0, 0)
 	for {
 		err := unix.Sendmsg(fd, []byte{tag}, unix.UnixRights(send), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		if err != unix.EINTR {

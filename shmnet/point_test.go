@@ -1,0 +1,127 @@
+//go:build shmpoint
+
+package shmnet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-298b2b26/shm/internal/point"
+	"github.com/seed-298b2b26/shm/shmtest"
+)
+
+func init() {
+	// Takes the steps of script, and is killed before one of them.
+	shmtest.Handle("script", func(c *shmtest.Child) {
+		end, err := strconv.ParseUint(c.Args[1], 10, 64)
+		c.Check(err)
+		var steps atomic.Uint64
+		point.Watch(func(string, uintptr, uintptr) {
+			if steps.Add(1) == end {
+				syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+		})
+		c.Check(script(c.Args[0]))
+		point.Watch(nil)
+		c.Send("%d", steps.Load())
+	})
+}
+
+const (
+	scriptSends = 40_000
+	scriptTakes = 30_000
+)
+
+// script is a client that does everything once: rings grow in both
+// directions, both sides sleep, and it closes one direction after the other.
+func script(path string) error {
+	conn, err := Dial(background, path, &Options{Ring: 4096, MaxRing: 16 << 10})
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(noise(scriptSends)); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(conn, make([]byte, scriptTakes)); err != nil {
+		return err
+	}
+	if err := conn.CloseWrite(); err != nil {
+		return err
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		return fmt.Errorf("not the end, but %v", err)
+	}
+	return conn.Close()
+}
+
+// TestKilledAnywhere kills a client before each of its steps in turn: each
+// store to the shared memory, and each system call that the other side
+// notices. The server reads what was sent up to there, gets the end that fits,
+// and serves the next.
+func TestKilledAnywhere(t *testing.T) {
+	l := listen(t, &Options{MaxRing: 16 << 10})
+	text := noise(scriptSends)
+	for step := uint64(1); ; step++ {
+		p := shmtest.Start(t, "script", l.Addr().String(), fmt.Sprint(step))
+		failed := l.Stats().Failed
+		var conn *Conn
+		accepted := make(chan bool)
+		go func() {
+			conn, _ = l.AcceptConn()
+			close(accepted)
+		}()
+		for done := false; !done; {
+			select {
+			case <-accepted:
+				serveScript(t, conn, text, step)
+				done = true
+			case <-time.After(time.Millisecond):
+				select {
+				case <-p.Done():
+					// Killed before or in the handshake: somebody else takes
+					// the place in Accept.
+					if l.Stats().Failed == failed && len(l.places) > 1 {
+						continue
+					}
+					c, err := Dial(background, l.Addr().String(), nil)
+					must(t, err)
+					c.Close()
+					<-accepted
+					serveScript(t, conn, text, step)
+					done = true
+				default:
+				}
+			}
+		}
+		state := p.Exit()
+		if state.Success() {
+			t.Logf("%d steps", step-1)
+			return
+		}
+	}
+}
+
+func serveScript(t *testing.T, conn *Conn, text []byte, step uint64) {
+	defer conn.Close()
+	go conn.Write(make([]byte, scriptTakes)) // may fail
+	got, err := io.ReadAll(conn)
+	if !bytes.Equal(got, text[:len(got)]) {
+		t.Fatalf("step %d: %d bytes came, which were not sent", step, len(got))
+	}
+	switch {
+	case err == nil && len(got) == len(text):
+		conn.CloseWrite()
+		conn.Read(make([]byte, 1))
+	case err == nil && len(got) == 0: // nothing was sent by who took its place
+	case !errors.Is(err, syscall.ECONNRESET):
+		t.Errorf("step %d: %d bytes came, then %v", step, len(got), err)
+	}
+}
