@@ -151,7 +151,10 @@ func TestUnblock(t *testing.T) {
 // much arrives.
 func TestPartialWrite(t *testing.T) {
 	both(t, &Options{MaxRing: 1}, func(t *testing.T, a, b *Conn) {
-		must(t, a.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
+		go func() {
+			eventually(t, "it sleeps", func() bool { return asleep(&a.bell.out) })
+			a.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		}()
 		text := noise(1 << 20)
 		n, err := a.Write(text)
 		var timeout net.Error

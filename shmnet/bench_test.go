@@ -226,3 +226,19 @@ func BenchmarkTurns(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWriteRead is what a Write and a Read cost by themselves, with
+// nobody at another processor.
+func BenchmarkWriteRead(b *testing.B) {
+	for _, size := range []int{64, 4096} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			w, r := pair(b, nil)
+			buf := make([]byte, size)
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Write(buf)
+				r.Read(buf)
+			}
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/shmtest"
 )
 
@@ -164,6 +165,29 @@ func TestSocketFile(t *testing.T) {
 		must(t, first.Close())
 		a, b := connect(t, second, nil)
 		talk(t, a, b)
+	})
+	t.Run("locked for ever", func(t *testing.T) {
+		// Whoever may read the directory can hold the lock: that keeps from
+		// what was left behind, and from nothing else.
+		path := socketPath(t)
+		dir, err := os.Open(filepath.Dir(path))
+		must(t, err)
+		defer dir.Close()
+		must(t, sys.TryLock(int(dir.Fd())))
+		l, err := Listen(t.Context(), path, nil)
+		must(t, err)
+		a, b := connect(t, l, nil)
+		talk(t, a, b)
+		_, err = Listen(t.Context(), path, nil)
+		wantError(t, err, syscall.EADDRINUSE, "somebody holds the lock")
+		must(t, l.Close())
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the file is still there: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = Listen(ctx, path, nil)
+		wantError(t, err, context.Canceled, "")
 	})
 	t.Run("race", func(t *testing.T) {
 		// Of many who find a file left behind, one gets it.

@@ -20,19 +20,77 @@ import (
 func init() {
 	// Takes the steps of script, and is killed before one of them.
 	shmtest.Handle("script", func(c *shmtest.Child) {
-		end, err := strconv.ParseUint(c.Args[1], 10, 64)
-		c.Check(err)
-		var steps atomic.Uint64
-		point.Watch(func(string, uintptr, uintptr) {
-			if steps.Add(1) == end {
-				syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
-				select {}
-			}
-		})
+		killBefore(c, c.Args[1])
 		c.Check(script(c.Args[0]))
-		point.Watch(nil)
-		c.Send("%d", steps.Load())
 	})
+	// The same from the other side.
+	shmtest.Handle("server script", func(c *shmtest.Child) {
+		l, err := Listen(background, c.Args[0], &Options{MaxRing: 16 << 10})
+		c.Check(err)
+		killBefore(c, c.Args[1])
+		c.Send("ready")
+		conn, err := l.AcceptConn()
+		c.Check(err)
+		c.Check(serverScript(conn))
+		c.Check(l.Close())
+	})
+}
+
+// killBefore ends this process before a step, counted from now on.
+func killBefore(c *shmtest.Child, step string) {
+	end, err := strconv.ParseUint(step, 10, 64)
+	c.Check(err)
+	var steps atomic.Uint64
+	point.Watch(func(string, uintptr, uintptr) {
+		if steps.Add(1) == end {
+			syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	})
+}
+
+// serverScript is the other side of script.
+func serverScript(conn *Conn) error {
+	if _, err := conn.Write(noise(scriptTakes)); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// TestServerKilledAnywhere is TestKilledAnywhere from the other side.
+func TestServerKilledAnywhere(t *testing.T) {
+	text := noise(scriptTakes)
+	for step := uint64(1); ; step++ {
+		path := socketPath(t)
+		p := shmtest.Start(t, "server script", path, fmt.Sprint(step))
+		p.Expect("ready")
+		conn, err := Dial(t.Context(), path, &Options{Ring: 4096, MaxRing: 16 << 10})
+		if err == nil {
+			go func() {
+				conn.Write(noise(scriptSends)) // may fail
+				conn.CloseWrite()
+			}()
+			var got []byte
+			got, err = io.ReadAll(conn)
+			if !bytes.Equal(got, text[:len(got)]) {
+				t.Fatalf("step %d: %d bytes came, which were not sent", step, len(got))
+			}
+			if err == nil && len(got) != len(text) {
+				t.Errorf("step %d: %d bytes came, and then the end", step, len(got))
+			}
+			conn.Close()
+		}
+		if err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, ErrNotProtocol) {
+			t.Errorf("step %d: %v", step, err)
+		}
+		if p.Exit().Success() {
+			t.Logf("%d steps", step-1)
+			return
+		}
+	}
 }
 
 const (

@@ -98,13 +98,13 @@ func greet(ctx context.Context, socket *net.UnixConn, peer *sys.Credentials, o *
 	}
 	m, err := receiveMemory(ctx, socket, h.sizes, src)
 	if err != nil {
-		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
-			return plain(&refusal{reasonNoMeans, err})
-		}
-		if errors.Is(err, sys.ErrType) || errors.Is(err, sys.ErrCorrupt) {
+		switch {
+		case errors.Is(err, sys.ErrType), errors.Is(err, sys.ErrCorrupt), errors.Is(err, sys.ErrVersion):
 			return nil, a, &refusal{reasonMemory, err}
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), ctx.Err() != nil:
+			return nil, nil, err // there is nobody to tell
 		}
-		return nil, a, err
+		return plain(&refusal{reasonNoMeans, err})
 	}
 	c, err := newConn(socket, m, h.sizes, 1, src)
 	if err != nil {

@@ -14,35 +14,59 @@ import (
 	"github.com/seed-298b2b26/shm/internal/sys"
 )
 
+// lockFor is how long a listener waits for the lock of a directory. Nobody
+// honest holds it for longer than a few milliseconds.
+const lockFor = time.Second
+
 // lockDir excludes other listeners of a directory, by a lock (flock) on the
-// directory itself, which leaves nothing behind.
-func lockDir(path string) (unlock func(), err error) {
+// directory itself, which leaves nothing behind. Whoever may read the
+// directory can hold the lock for ever; then the error is syscall.EAGAIN.
+func lockDir(ctx context.Context, path string) (unlock func(), err error) {
 	dir := filepath.Dir(path)
 	fd, err := sys.Open(dir, sys.O_RDONLY|sys.O_DIRECTORY|sys.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("the directory %s: %w", dir, err)
 	}
-	if err := sys.LockDir(fd); err != nil {
+	begun := time.Now()
+	for pause := time.Millisecond; ; pause *= 2 {
+		err = sys.TryLock(fd)
+		if err != syscall.EAGAIN || time.Since(begun) > lockFor {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			sys.Close(fd)
+			return nil, ctx.Err()
+		case <-time.After(min(pause, 50*time.Millisecond)):
+		}
+	}
+	if err != nil {
 		sys.Close(fd)
-		return nil, fmt.Errorf("the directory %s: %w", dir, err)
+		return nil, fmt.Errorf("somebody holds the lock on the directory %s: %w", dir, err)
 	}
 	return func() { sys.Close(fd) }, nil
 }
 
 // bind makes the socket file and listens. A file that a dead listener left
-// behind is replaced; one that answers is not touched.
+// behind is replaced; one that answers is not touched. Without the lock only a
+// name that is free is taken.
 func bind(ctx context.Context, addr *net.UnixAddr, o *Options) (*net.UnixListener, error) {
 	if abstract(addr.Name) {
 		return listenUnix(ctx, addr, nil)
 	}
-	unlock, err := lockDir(addr.Name)
-	if err != nil {
-		return nil, err
+	unlock, locked := lockDir(ctx, addr.Name)
+	switch {
+	case locked == nil:
+		defer unlock()
+	case !errors.Is(locked, syscall.EAGAIN):
+		return nil, locked
 	}
-	defer unlock()
 	l, err := listenUnix(ctx, addr, o)
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return l, err
+	}
+	if locked != nil {
+		return nil, fmt.Errorf("%w, and what is there cannot be looked at: %w", err, locked)
 	}
 	if err := removeStale(addr); err != nil {
 		return nil, err
@@ -123,11 +147,9 @@ func dress(path string, o *Options) error {
 // removeOwn removes the file of a listener that ends, if it is still the one
 // that it made.
 func removeOwn(path string, made fs.FileInfo) {
-	unlock, err := lockDir(path)
-	if err != nil {
-		return
+	if unlock, err := lockDir(context.Background(), path); err == nil {
+		defer unlock()
 	}
-	defer unlock()
 	if now, err := os.Lstat(path); err == nil && os.SameFile(now, made) {
 		os.Remove(path)
 	}

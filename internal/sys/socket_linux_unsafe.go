@@ -86,11 +86,11 @@ func PeerCredentials(fd int) (Credentials, error) {
 	return Credentials{PID: int(c.Pid), UID: int(c.Uid), GID: int(c.Gid)}, nil
 }
 
-// LockDir is flock(2) with LOCK_EX on a directory, or another open file. It
-// waits.
-func LockDir(fd int) error {
+// TryLock is flock(2) with LOCK_EX, and never waits: EAGAIN when somebody
+// else has the lock. It goes with the descriptor.
+func TryLock(fd int) error {
 	for {
-		if err := unix.Flock(fd, unix.LOCK_EX); err != unix.EINTR {
+		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != unix.EINTR {
 			return err
 		}
 	}

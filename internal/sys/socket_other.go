@@ -6,4 +6,4 @@ func SendBell(int) error                                  { return ErrPlatform }
 func SendFD(int, byte, int) error                         { return ErrPlatform }
 func RecvBells(int, []byte, bool) (int, int, bool, error) { return 0, -1, false, ErrPlatform }
 func PeerCredentials(int) (Credentials, error)            { return Credentials{}, ErrPlatform }
-func LockDir(int) error                                   { return ErrPlatform }
+func TryLock(int) error                                   { return ErrPlatform }
