@@ -147,6 +147,13 @@ func (b *bell) keep(g *gift) {
 	}
 }
 
+// dispose closes a gift that nobody will look at.
+func (b *bell) dispose() {
+	if g := b.gift.Swap(nil); g != nil && g.fd >= 0 {
+		sys.Close(g.fd)
+	}
+}
+
 // listen sleeps until the peer rings, or something else has happened. The
 // nap is armed.
 func (b *bell) listen(r *role) {
@@ -188,6 +195,9 @@ func (b *bell) listen(r *role) {
 		b.socket.SetReadDeadline(time.Time{})
 	}
 	b.got = 0
+	if b.closed {
+		b.dispose()
+	}
 	b.wake(&b.in)
 	b.wake(&b.out)
 }

@@ -53,6 +53,7 @@ type Conn struct {
 		spin  wait.Spinner
 		lent  int // bytes lent by Reserve
 		over  bool
+		shows uint64 // publications
 		looks uint64 // when the socket was looked at last, in ticks
 		idle  *time.Timer
 		mark  uint64 // tail when idle fired last
@@ -173,8 +174,8 @@ func (c *Conn) refill() error {
 	if c.takes > 0 && in.hinted() && c.bell.gift.Load() == nil {
 		c.bell.look()
 	}
-	if g := c.bell.gift.Load(); g != nil {
-		return c.accept(g)
+	if c.bell.gift.Load() != nil {
+		return c.accept()
 	}
 	return nil
 }
@@ -244,6 +245,10 @@ func (c *Conn) write(p []byte) (n int, err error) {
 // a second.
 const lookTicks = 1 << 22
 
+// lookShows is after how many publications that counter is read, for it takes
+// a third of the time of a small one.
+const lookShows = 8
+
 // show publishes what was put. A reader that sleeps is rung, which also tells
 // whether it is still there; one that is awake makes no sound, so the socket
 // is looked at now and then.
@@ -251,9 +256,11 @@ func (c *Conn) show() {
 	out := &c.out
 	if out.publish() {
 		c.bell.ringReader()
-	} else if ticks := mem.Ticks(); ticks-out.looks > lookTicks {
-		out.looks = ticks
-		c.bell.look()
+	} else if out.shows++; out.shows%lookShows == 0 {
+		if ticks := mem.Ticks(); ticks-out.looks > lookTicks {
+			out.looks = ticks
+			c.bell.look()
+		}
 	}
 }
 
@@ -348,6 +355,7 @@ func (c *Conn) hangUp() {
 	b.socket.CloseWrite()
 	b.socket.CloseRead()
 	b.socket.Close()
+	b.dispose() // who listens now does it itself
 }
 
 // settleIn gives up the reader's part in the memory of a connection that is
@@ -366,9 +374,6 @@ func (c *Conn) settleIn() {
 		if m != nil {
 			m.release()
 		}
-	}
-	if g := c.bell.gift.Swap(nil); g != nil && g.fd >= 0 {
-		sys.Close(g.fd)
 	}
 }
 

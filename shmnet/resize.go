@@ -96,9 +96,12 @@ func (c *Conn) shrinkLocked() (done bool) {
 	return done
 }
 
-// accept answers an offer. The direction is locked.
-func (c *Conn) accept(g *gift) error {
-	c.bell.gift.Store(nil)
+// accept answers an offer, if there is one. The direction is locked.
+func (c *Conn) accept() error {
+	g := c.bell.gift.Swap(nil)
+	if g == nil {
+		return nil // Close was faster
+	}
 	in := &c.in
 	if in.next != nil || c.bell.heaped.Load() {
 		if g.fd >= 0 {
