@@ -53,7 +53,6 @@ type Conn struct {
 		spin  wait.Spinner
 		lent  int // bytes lent by Reserve
 		over  bool
-		shows uint64 // publications
 		looks uint64 // when the socket was looked at last, in ticks
 		idle  *time.Timer
 		mark  uint64 // tail when idle fired last
@@ -245,10 +244,6 @@ func (c *Conn) write(p []byte) (n int, err error) {
 // a second.
 const lookTicks = 1 << 22
 
-// lookShows is after how many publications that counter is read, for it takes
-// a third of the time of a small one.
-const lookShows = 8
-
 // show publishes what was put. A reader that sleeps is rung, which also tells
 // whether it is still there; one that is awake makes no sound, so the socket
 // is looked at now and then.
@@ -256,11 +251,9 @@ func (c *Conn) show() {
 	out := &c.out
 	if out.publish() {
 		c.bell.ringReader()
-	} else if out.shows++; out.shows%lookShows == 0 {
-		if ticks := mem.Ticks(); ticks-out.looks > lookTicks {
-			out.looks = ticks
-			c.bell.look()
-		}
+	} else if ticks := mem.Ticks(); ticks-out.looks > lookTicks {
+		out.looks = ticks
+		c.bell.look()
 	}
 }
 
