@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/shmtest"
 )
 
@@ -205,11 +206,71 @@ func sharing(t testing.TB, pid int) bool {
 }
 
 // TestStreams sends a lot in both directions at once between two processes,
-// in pieces of all sizes, and compares it.
+// in pieces of all sizes and with pauses of all lengths, and compares it.
 func TestStreams(t *testing.T) {
-	total := 64 << 20
+	for _, c := range []struct {
+		name         string
+		opts         Options
+		total        int
+		piece, think int // at most: 1 << piece bytes, and looks between them
+	}{
+		{"large", Options{}, 64 << 20, 20, 1},
+		{"small", Options{}, 4 << 20, 8, 500},
+		{"narrow", Options{Ring: 4096, MaxRing: 1}, 16 << 20, 14, 100},
+		{"growing", Options{Ring: 4096, MaxRing: 64 << 10}, 16 << 20, 16, 100},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() {
+				c.total /= 8
+			}
+			path := socketPath(t)
+			p := shmtest.Start(t, "mirror", path)
+			p.Expect("ready")
+			conn, err := Dial(t.Context(), path, &c.opts)
+			must(t, err)
+			defer conn.Close()
+			sent := sha256.New()
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				src := noise(1 << 20)
+				for left := c.total; left > 0; {
+					n := min(1+rand.IntN(1<<rand.IntN(c.piece+1)), left)
+					sent.Write(src[:n])
+					if _, err := conn.Write(src[:n]); err != nil {
+						t.Errorf("write: %v", err)
+						return
+					}
+					left -= n
+					for range rand.IntN(c.think) {
+						mem.Pause()
+					}
+				}
+				if err := conn.CloseWrite(); err != nil {
+					t.Error(err)
+				}
+			}()
+			got := sha256.New()
+			n, err := io.CopyBuffer(got, struct{ io.Reader }{conn}, make([]byte, 3000))
+			if err != nil || n != int64(c.total) {
+				t.Errorf("%d bytes came back, %v", n, err)
+			}
+			<-done
+			if !bytes.Equal(got.Sum(nil), sent.Sum(nil)) {
+				t.Error("other bytes came back")
+			}
+			t.Logf("%+v", conn.Stats())
+			p.Wait()
+		})
+	}
+}
+
+// TestHandOver hands a few bytes to and fro, at all moments: a wake-up that is
+// lost would end it.
+func TestHandOver(t *testing.T) {
+	rounds := 30_000
 	if testing.Short() {
-		total = 8 << 20
+		rounds = 3000
 	}
 	path := socketPath(t)
 	p := shmtest.Start(t, "mirror", path)
@@ -217,35 +278,24 @@ func TestStreams(t *testing.T) {
 	conn, err := Dial(t.Context(), path, nil)
 	must(t, err)
 	defer conn.Close()
-	sent := sha256.New()
-	done := make(chan bool)
-	go func() {
-		defer close(done)
-		r := rand.New(rand.NewPCG(1, 2))
-		src := noise(1 << 20)
-		for left := total; left > 0; {
-			n := min(1+r.IntN(1<<r.IntN(20)), left)
-			sent.Write(src[:n])
-			if _, err := conn.Write(src[:n]); err != nil {
-				t.Errorf("write: %v", err)
-				return
-			}
-			left -= n
+	b := make([]byte, 100)
+	for i := range rounds {
+		n := 1 + i%len(b)
+		if _, err := conn.Write(b[:n]); err != nil {
+			t.Fatal(err)
 		}
-		if err := conn.CloseWrite(); err != nil {
-			t.Error(err)
+		for range rand.IntN(300) {
+			mem.Pause()
 		}
-	}()
-	got := sha256.New()
-	n, err := io.CopyBuffer(got, struct{ io.Reader }{conn}, make([]byte, 3000))
-	if err != nil || n != int64(total) {
-		t.Errorf("%d bytes came back, %v", n, err)
-	}
-	<-done
-	if !bytes.Equal(got.Sum(nil), sent.Sum(nil)) {
-		t.Error("other bytes came back")
+		if _, err := io.ReadFull(conn, b[:n]); err != nil {
+			t.Fatal(err)
+		}
+		for range rand.IntN(300) {
+			mem.Pause()
+		}
 	}
 	t.Logf("%+v", conn.Stats())
+	must(t, conn.Close())
 	p.Wait()
 }
 
