@@ -48,18 +48,22 @@ var past = time.Unix(1, 0)
 // comes first reads it, and wakes the other after every read; the other waits
 // at a channel.
 //
-// Guarantee: who has armed its nap and then calls listen is awake again after
-// the peer has rung. For the bell is read by itself, or by the other one; the
-// other one takes the lock after that, and so either finds it waiting, or
-// comes first, and then ready is looked at after the lock was taken.
+// Guarantee: who notes reads, arms its nap and then calls listen is awake again
+// after the peer has rung that nap, which it does once. For the bell is read by
+// itself, or by another one; the other one takes the lock after that, and so
+// either finds it waiting, or comes first, and then reads has changed when the
+// lock is taken. That it is not ready does not suffice to sleep: the bell may
+// have been rung late, for something that it has seen already
+// (spec/models/nap.pml).
 type bell struct {
 	socket *net.UnixConn
 	raw    syscall.RawConn
 	take   bool // descriptors may come
 
 	mu       sync.Mutex
-	listener *role // who reads the socket
-	kicked   bool  // with a deadline in the past
+	listener *role         // who reads the socket
+	reads    atomic.Uint64 // of the socket; changes under mu
+	kicked   bool          // with a deadline in the past
 	closed   bool
 	in, out  role
 
@@ -155,10 +159,10 @@ func (b *bell) dispose() {
 }
 
 // listen sleeps until the peer rings, or something else has happened. The
-// nap is armed.
-func (b *bell) listen(r *role) {
+// nap is armed, and reads was what it was before that.
+func (b *bell) listen(r *role, reads uint64) {
 	b.mu.Lock()
-	if r.ready() {
+	if r.ready() || b.reads.Load() != reads {
 		b.mu.Unlock()
 		return
 	}
@@ -183,6 +187,7 @@ func (b *bell) listen(r *role) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.listener = nil
+	b.reads.Add(1)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 	case err != nil, b.got == 0:
@@ -243,8 +248,8 @@ func (b *bell) look() {
 	if err := b.raw.Control(b.poll); err != nil {
 		return // closed
 	}
-	// A bell that was read now was meant for nobody who sleeps, for nobody
-	// listens; who is about to sleep looks again under the lock.
+	// Nobody listens, so nobody sleeps; who is about to begins anew.
+	b.reads.Add(1)
 	if b.got == 0 && b.gotErr != syscall.EAGAIN {
 		b.hangUp()
 	}

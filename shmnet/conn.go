@@ -155,8 +155,9 @@ func (c *Conn) await(peek bool) error {
 		if in.spin.Spin(role.ready) {
 			continue
 		}
+		reads := c.bell.reads.Load()
 		in.arm()
-		c.bell.listen(role)
+		c.bell.listen(role, reads)
 		in.disarm()
 	}
 }
@@ -299,8 +300,9 @@ func (c *Conn) room(more int) error {
 		if out.spin.Spin(role.ready) {
 			continue
 		}
+		reads := c.bell.reads.Load()
 		out.arm()
-		c.bell.listen(role)
+		c.bell.listen(role, reads)
 		out.disarm()
 	}
 }

@@ -1,5 +1,5 @@
-// Package models runs the models of the topic protocol, spec/topic.md, through
-// the model checker spin: each must hold, and each of its mutants, which leave
+// Package models runs the models of the protocols, spec/topic.md and
+// spec/shmnet.md, through the model checker spin: each must hold, and each of its mutants, which leave
 // out one thing that the protocol asks for, must fail.
 package models
 
@@ -75,6 +75,18 @@ var runs = []run{
 	{model: "sleep", flags: "TAKEBACK", fails: stuck},
 	{model: "sleep", flags: "NOWAKEALL", fails: stuck},
 	{model: "sleep", flags: "FENCEFREE NOBARRIER", fails: stuck},
+
+	{model: "nap", flags: ""},
+	{model: "nap", flags: "KILLED"},
+	{model: "nap", flags: "TIMES=3 KILLED", long: true},
+	{model: "nap", flags: "LOOKFIRST", fails: stuck},
+	{model: "nap", flags: "NOLOCK", fails: stuck},
+	{model: "nap", flags: "NOCOUNT", fails: stuck},
+	{model: "nap", flags: "NOWAKE", fails: stuck},
+	{model: "nap", flags: "RINGFIRST", fails: stuck},
+	{model: "nap", flags: "ONENAP", fails: stuck},
+	{model: "nap", flags: "NOKICK", fails: stuck},
+	{model: "nap", flags: "KILLED NOEND", fails: stuck},
 
 	{model: "takeover", flags: "MAX=5"},
 	{model: "takeover", flags: "MAX=8", long: true},

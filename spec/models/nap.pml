@@ -1,0 +1,217 @@
+/*
+ * Naps of a connection: spec/shmnet.md, section 5. One side has a reader and a
+ * writer, which both may sleep, and one socket; the peer sends bytes and gives
+ * room, and rings. Deadlines may end the waiting of either, a third goroutine
+ * may look at the socket, and the peer may be killed between any two steps.
+ *
+ * Nothing here has a bound: whoever sleeps on although there is something for
+ * it, when nothing else can happen, is an invalid end.
+ *
+ * Bounds: TIMES things for each of both, one deadline, one look, one death.
+ * Not covered: memory weaker than sequential consistency (the full fences on
+ * both sides are there for that); the number of naps going round 2^32.
+ *
+ * Mutants, each of which must fail:
+ *   LOOKFIRST   who sleeps looks before it says so
+ *   NOLOCK      it looks after that, but not again under the lock
+ *   NOCOUNT     it sleeps although somebody has read the socket since it said so
+ *   NOWAKE      who read the socket does not wake the other one
+ *   RINGFIRST   the peer looks at the nap before it shows what it did
+ *   ONENAP      naps have no numbers
+ *   NOKICK      a deadline does not wake who waits for the other one
+ *   NOEND       who read the end of the socket keeps it to itself
+ */
+#ifndef TIMES
+#define TIMES 2
+#endif
+#define NOBODY 2
+
+byte made[2];		/* bytes for the reader, 0; room for the writer, 1 */
+byte nap[2], rung[2];
+byte bells;
+bool ended;		/* the socket, at the peer's side */
+bool hungup;		/* as this side knows */
+bool stop[2];		/* a deadline has passed */
+bool lock, kicked;
+byte listener = NOBODY;
+bool waiting[2], woken[2];
+byte reads;		/* of the socket */
+
+#define READY(x) (made[x] >= wanted || hungup || stop[x])
+
+inline acquire() { atomic { !lock -> lock = true } }
+inline release() { lock = false }
+
+inline wake(who)
+{
+	if
+	:: waiting[who] -> waiting[who] = false; woken[who] = true
+	:: else
+	fi
+}
+
+inline give(what)
+{
+#ifdef RINGFIRST
+	seen = nap[what];
+	made[what]++;
+#else
+	made[what]++;
+	seen = nap[what];
+#endif
+	if
+	:: seen != 0 && seen != rung[what] ->
+		rung[what] = seen;
+		atomic { if :: bells < 3 -> bells++ :: else fi }
+	:: else
+	fi;
+	seen = 0
+}
+
+active proctype Peer()
+{
+	byte seen;
+	do
+	:: made[0] < TIMES -> give(0)
+	:: made[1] < TIMES -> give(1)
+	:: made[0] == TIMES && made[1] == TIMES -> break
+#ifdef KILLED
+	:: ended = true; break
+#endif
+	od
+}
+
+proctype Role(byte x)
+{
+	byte wanted, number, before;
+	bool last;
+	do
+	:: wanted == TIMES -> break
+	:: else ->
+		wanted++;
+		do
+		:: READY(x) -> break
+		:: else ->
+			before = reads;
+#ifndef ONENAP
+			number++;
+#else
+			number = 1;
+#endif
+#ifndef LOOKFIRST
+			nap[x] = number;
+#endif
+#ifdef NOLOCK
+			if
+			:: READY(x) -> nap[x] = 0; break
+			:: else
+			fi;
+#endif
+			acquire();
+			if
+#ifndef NOLOCK
+			:: READY(x) -> release()
+#ifndef NOCOUNT
+			:: !READY(x) && reads != before -> release()
+#endif
+			:: else ->
+#else
+			:: true ->
+#endif
+#ifdef LOOKFIRST
+				nap[x] = number;
+#endif
+				if
+				:: listener == NOBODY ->
+					listener = x;
+					release();
+					if
+					:: atomic { bells > 0 -> bells = 0 }
+					:: atomic { bells == 0 && ended -> last = true }
+					:: kicked
+					fi;
+					acquire();
+					listener = NOBODY;
+					reads++;
+					kicked = false;
+					if
+					:: last -> hungup = true
+					:: else
+					fi;
+#ifdef NOEND
+					if
+					:: last
+					:: else -> wake(1 - x)
+					fi;
+#else
+#ifndef NOWAKE
+					wake(1 - x);
+#endif
+#endif
+					release()
+				:: else ->
+					waiting[x] = true;
+					release();
+					woken[x];
+					woken[x] = false
+				fi
+			fi;
+			nap[x] = 0
+		od;
+		if
+		:: stop[x] || hungup -> break
+		:: else
+		fi
+	od
+}
+
+/* A deadline of one of them, at any time or never. */
+proctype Deadline(byte x)
+{
+	acquire();
+	stop[x] = true;
+	if
+	:: listener == x -> kicked = true
+	:: else
+	fi;
+#ifndef NOKICK
+	wake(x);
+#endif
+	release()
+}
+
+/* Somebody who is awake looks at the socket. */
+proctype Look()
+{
+	acquire();
+	if
+	:: listener == NOBODY ->
+		atomic {
+			reads++;
+			if
+			:: bells > 0 -> bells = 0
+			:: bells == 0 && ended -> hungup = true
+			:: else
+			fi
+		}
+	:: else
+	fi;
+	release()
+}
+
+init
+{
+	atomic {
+		run Role(0);
+		run Role(1);
+		if
+		:: true
+		:: run Deadline(0)
+		:: run Deadline(1)
+		fi;
+		if
+		:: true
+		:: run Look()
+		fi
+	}
+}
