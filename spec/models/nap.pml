@@ -18,7 +18,6 @@
  *   NOWAKE      who read the socket does not wake the other one
  *   RINGFIRST   the peer looks at the nap before it shows what it did
  *   ONENAP      naps have no numbers
- *   NOKICK      a deadline does not wake who waits for the other one
  *   NOEND       who read the end of the socket keeps it to itself
  */
 #ifndef TIMES
@@ -35,7 +34,7 @@ bool stop[2];		/* a deadline has passed */
 bool lock, kicked;
 byte listener = NOBODY;
 bool waiting[2], woken[2];
-byte reads;		/* of the socket */
+bool read[2];		/* the socket was read since the nap began */
 
 #define READY(x) (made[x] >= wanted || hungup || stop[x])
 
@@ -83,7 +82,7 @@ active proctype Peer()
 
 proctype Role(byte x)
 {
-	byte wanted, number, before;
+	byte wanted, number;
 	bool last;
 	do
 	:: wanted == TIMES -> break
@@ -92,7 +91,7 @@ proctype Role(byte x)
 		do
 		:: READY(x) -> break
 		:: else ->
-			before = reads;
+			read[x] = false;
 #ifndef ONENAP
 			number++;
 #else
@@ -112,7 +111,7 @@ proctype Role(byte x)
 #ifndef NOLOCK
 			:: READY(x) -> release()
 #ifndef NOCOUNT
-			:: !READY(x) && reads != before -> release()
+			:: !READY(x) && read[x] -> release()
 #endif
 			:: else ->
 #else
@@ -132,7 +131,7 @@ proctype Role(byte x)
 					fi;
 					acquire();
 					listener = NOBODY;
-					reads++;
+					atomic { read[0] = true; read[1] = true };
 					kicked = false;
 					if
 					:: last -> hungup = true
@@ -174,9 +173,7 @@ proctype Deadline(byte x)
 	:: listener == x -> kicked = true
 	:: else
 	fi;
-#ifndef NOKICK
 	wake(x);
-#endif
 	release()
 }
 
@@ -187,7 +184,7 @@ proctype Look()
 	if
 	:: listener == NOBODY ->
 		atomic {
-			reads++;
+			read[0] = true; read[1] = true;
 			if
 			:: bells > 0 -> bells = 0
 			:: bells == 0 && ended -> hungup = true
