@@ -34,7 +34,7 @@ bool stop[2];		/* a deadline has passed */
 bool lock, kicked;
 byte listener = NOBODY;
 bool waiting[2], woken[2];
-bool read[2];		/* the socket was read since the nap began */
+bool anew[2];		/* the socket was read since the nap began */
 
 #define READY(x) (made[x] >= wanted || hungup || stop[x])
 
@@ -91,7 +91,7 @@ proctype Role(byte x)
 		do
 		:: READY(x) -> break
 		:: else ->
-			read[x] = false;
+			anew[x] = false;
 #ifndef ONENAP
 			number++;
 #else
@@ -111,7 +111,7 @@ proctype Role(byte x)
 #ifndef NOLOCK
 			:: READY(x) -> release()
 #ifndef NOCOUNT
-			:: !READY(x) && read[x] -> release()
+			:: !READY(x) && anew[x] -> release()
 #endif
 			:: else ->
 #else
@@ -131,7 +131,7 @@ proctype Role(byte x)
 					fi;
 					acquire();
 					listener = NOBODY;
-					atomic { read[0] = true; read[1] = true };
+					atomic { anew[0] = true; anew[1] = true };
 					kicked = false;
 					if
 					:: last -> hungup = true
@@ -184,7 +184,7 @@ proctype Look()
 	if
 	:: listener == NOBODY ->
 		atomic {
-			read[0] = true; read[1] = true;
+			anew[0] = true; anew[1] = true;
 			if
 			:: bells > 0 -> bells = 0
 			:: bells == 0 && ended -> hungup = true
