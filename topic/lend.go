@@ -29,7 +29,7 @@ func (p *Publisher) lend(ctx context.Context, size int) error {
 		if s, err = p.prepare(ctx); err != nil {
 			return err
 		}
-		n, l.hdr = p.next, g.headers.At(s)
+		l.hdr = g.headers.At(s)
 	}
 	l.out, l.User, l.Flags = true, 0, 0
 	l.data = g.bytes(s, uint64(size))

@@ -385,3 +385,51 @@ func TestAdmission(t *testing.T) {
 		})
 	}
 }
+
+// TestAdmissionLapped: who waits for its admission by a publisher that goes
+// round the ring in microseconds need not have luck.
+func TestAdmissionLapped(t *testing.T) {
+	shmtest.CheckLeaks(t)
+	name := shmtest.Name(t)
+	p, err := topic.Create(name, &topic.Options{Policy: topic.DropOldest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan bool), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if err := p.Send(context.Background(), []byte("x")); err != nil {
+				<-stop
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for range 3 {
+		s, err := topic.Subscribe(ctx(t), name, &topic.SubscribeOptions{WaitAdmission: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.Next(ctx(t))
+		if err != nil || string(m.Data) != "x" {
+			t.Error(string(m.Data), err)
+		}
+		m.Release()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	stop <- true
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if err := p.Remove(); err != nil {
+		t.Error(err)
+	}
+}

@@ -202,9 +202,12 @@ func (s *Subscriber) Admitted() (from uint64, ok bool) {
 // calls Poll, or does so by Options.Housekeep. Where the context ends the
 // wait, the error says what is missing: a place (ErrBusy), a publisher
 // (ErrOwnerDied), or its answer.
+//
+// Under DropOldest it has waited long enough, too, when it was admitted and
+// demoted again meanwhile, for a subscriber that takes nothing is lapped.
 func (s *Subscriber) WaitAdmitted(ctx context.Context) error {
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
-		if _, ok := s.Admitted(); ok {
+		if s.answered() {
 			return nil
 		}
 		select {
@@ -219,6 +222,17 @@ func (s *Subscriber) WaitAdmitted(ctx context.Context) error {
 			return s.fail("subscribe", shm.ErrClosed)
 		}
 	}
+}
+
+// answered reports whether the publisher has admitted us. Under DropOldest a
+// fast one has lapped a subscriber that takes nothing yet some microseconds
+// later: that we were demoted tells as well that we were admitted, and we have
+// asked again.
+func (s *Subscriber) answered() bool {
+	_, ok := s.Admitted()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return ok || !s.block && s.demoted != 0
 }
 
 // notAdmitted says why.
