@@ -424,11 +424,11 @@ func (s *Subscriber) holding() (n int) {
 
 // lingerLooks is how many looks at the head come before a wait, some
 // microseconds: entering and leaving a wait takes about as long as the peer's
-// answer. Between two of them are pauses. A processor that looks without a
-// pause has begun many looks at once, and has to take them all back when the
-// line goes to the publisher, which also gets it later: a round trip between
-// distant cores took a third longer.
-const lingerLooks = 128
+// answer. Between two of them is a pause. A processor that looks without one
+// has begun many looks at once, and has to take them all back when the line
+// goes to the publisher, which also gets it later: a round trip took a fifth
+// to a third longer.
+const lingerLooks = 256
 
 // linger looks at the head for a moment, and reports whether it was worth
 // while. s.mu is held meanwhile: nobody else would find more, and Close has to
@@ -439,7 +439,6 @@ func (s *Subscriber) linger() bool {
 	}
 	head := s.ring.head
 	for range lingerLooks {
-		mem.Pause()
 		mem.Pause()
 		if mem.LoadAcquire64(head) > s.at {
 			s.eager.learn(true)
