@@ -22,9 +22,25 @@
 //   - Samples are exposed to their publisher: it can change them while they
 //     are held, or cut the memory short, which is a SIGBUS.
 //   - Under Block every admitted subscriber can hold up the publisher, until
-//     Options.Patience ends.
+//     Options.Patience ends. Places are not counted by user.
+//   - A publisher that lost its lock by a mistake, without dying, can still
+//     finish the one sample that it had begun; then it is ErrFenced.
+//   - A subscriber that is behind may pin some samples ahead of what it was
+//     given, all subscribers together an eighth of the ring at most: the
+//     publisher passes over their slots.
 //
-// The bytes and the protocol are written down in spec/topic.md.
+// # Deaths
+//
+//	who is killed                what is left                        who repairs it
+//	publisher, before Publish    a slot that nobody was shown        the next publisher uses it
+//	publisher, after Publish     sleepers that were not woken        every sleep ends within 100 ms; the next wakes all
+//	publisher, in Create         a directory without a name          the next Create, or shm prune
+//	publisher, else              a topic without a publisher         the next Create takes it over: numbers go on
+//	subscriber, anywhere         its file, with cursor and pins      the publisher sees that its lock is gone
+//	who removes a topic          a directory under another name      the next Remove or Create, or shm prune
+//
+// spec/topic.md, section 9, has every row, and docs/proof.md tells how
+// each is tried. The bytes and the protocol are written down there, too.
 package topic
 
 import (
