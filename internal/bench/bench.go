@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,18 +25,22 @@ import (
 // Bench is one run.
 type Bench struct {
 	Out      io.Writer               // the tables, or with JSON an object a line
-	Progress io.Writer               // told what is being measured; nil is silent
-	Dir      string                  // of topics; "" for /dev/shm
+	Progress func(text string)       // told what is being measured, "" before something is printed; nil is silent
+	Dir      string                  // of topics and segments; "" for /dev/shm
 	Self     func() (Command, error) // how to execute this program again as Worker
 	JSON     bool
 	Quick    bool   // some seconds in place of minutes
 	Only     string // groups whose title has this in it; "" for all
+	SVG      string // a file for the chart; "" for none
 
 	cpus    int
 	allowed []int
 	twin    *twin
 	noTwin  error
 }
+
+// ErrNothing is the answer of Run to a wish that leaves nothing to measure.
+var ErrNothing = errors.New("there is nothing")
 
 // Command is a program and its leading arguments.
 type Command struct {
@@ -50,6 +55,7 @@ type measurement struct {
 	CPU            float64 // ns a sample
 	Lost           uint64
 	elapsed        time.Duration
+	laps           []int64 // where they are few
 }
 
 // main gives the measure that cells are compared by. Small is good where
@@ -70,6 +76,19 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("cannot tell which processors there are: %w", err)
 	}
 	b.cpus = len(b.allowed)
+	groups := plan()
+	groups = slices.DeleteFunc(groups, func(g group) bool { return !g.matches(b.Only) })
+	if len(groups) == 0 {
+		return fmt.Errorf("%w: no group has %q in its title", ErrNothing, b.Only)
+	}
+	if b.SVG != "" && !draws(groups) {
+		return fmt.Errorf("%w for a chart in groups with %q in their title", ErrNothing, b.Only)
+	}
+	report, err := b.newReport()
+	if err != nil {
+		return err
+	}
+	budget := newBudget(b.Quick, groups)
 	cpu := [2]int{-1, -1}
 	if b.cpus > 1 {
 		cpu = [2]int{b.cpu(0), b.cpu(1)}
@@ -79,29 +98,32 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 	} else if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	report := b.newReport()
 	report.begin()
-	crew, err := b.muster(ctx, 4)
-	if err != nil {
-		return err
-	}
+	crews := &crews{b: b, all: map[int]*crew{}}
 	defer func() {
-		if e := crew.dismiss(); err == nil && ctx.Err() == nil {
+		if e := crews.dismiss(0); err == nil && ctx.Err() == nil {
 			err = e
 		}
 	}()
-	for i, g := range plan() {
-		if !g.matches(b.Only) {
-			continue
-		}
-		if b.Progress != nil {
-			fmt.Fprintf(b.Progress, "measuring: %s\n", g.title)
-		}
-		if err := b.group(ctx, crew, report, i, &g); err != nil {
+	for i := range groups {
+		g := &groups[i]
+		b.progress(fmt.Sprintf("measuring %d of %d: %s", i+1, len(groups), g.title))
+		turns, err := b.group(ctx, crews, budget.next(), i, g)
+		if err != nil {
 			return fmt.Errorf("%s: %w", g.title, err)
+		}
+		b.progress("")
+		if err := report.group(g, turns); err != nil {
+			return err
 		}
 	}
 	return report.end()
+}
+
+func (b *Bench) progress(text string) {
+	if b.Progress != nil {
+		b.Progress(text)
+	}
 }
 
 // cpu gives the processor of worker i.
@@ -112,6 +134,7 @@ type turn struct {
 	spec    Spec
 	skipped error
 	order   order
+	crew    *crew // nil for the limit in C
 	members int
 	n       int // messages in a round
 	rounds  []measurement
@@ -119,67 +142,97 @@ type turn struct {
 }
 
 // group measures the cells of a group in turns.
-func (b *Bench) group(ctx context.Context, c *crew, report *report, number int, g *group) error {
-	turns := make([]*turn, len(g.cells))
+func (b *Bench) group(ctx context.Context, all *crews, share share, number int, g *group) (turns []*turn, err error) {
+	turns = make([]*turn, len(g.cells))
+	for i, s := range g.cells {
+		turns[i] = &turn{spec: s, members: s.members(), skipped: b.skip(&s)}
+		turns[i].order = order{Spec: s, Dir: b.Dir, Cell: 100*number + i, Name: fmt.Sprintf("bench-%d-%d-%d", os.Getpid(), number, i)}
+	}
 	defer func() {
 		for _, t := range turns {
-			if t != nil && t.skipped == nil && t.spec.Transport != limitC {
-				if ctx.Err() == nil {
-					t.order.Do = "close"
-					c.each(ctx, t.members, t.order)
-				}
+			if ctx.Err() == nil {
+				err = errors.Join(err, t.close(ctx))
 			}
 		}
+		err = errors.Join(err, all.dismiss(2))
 	}()
-	for i, s := range g.cells {
-		t := &turn{spec: s, members: 2, skipped: b.skip(&s)}
-		if s.Subscribers > 1 && s.Pattern != paced {
-			t.members = 1 + s.Subscribers
+	for _, t := range turns {
+		if t.skipped == nil && share.over() {
+			t.skipped = errNoTime
 		}
-		t.order = order{Spec: s, Dir: b.Dir, Cell: 100*number + i, Name: fmt.Sprintf("bench-%d-%d-%d", os.Getpid(), number, i)}
-		turns[i] = t
 		if t.skipped != nil {
 			continue
 		}
-		if s.Transport == limitC {
-			t.pids = b.twin.pids
-		} else {
-			for _, h := range c.hands[:t.members] {
-				t.pids = append(t.pids, h.pid)
-			}
-			for _, do := range []string{"open", "join", "admit"} {
-				t.order.Do = do
-				if err := c.each(ctx, t.members, t.order); err != nil {
-					return err
-				}
-			}
+		err := b.open(ctx, all, t)
+		if errors.As(err, new(skipped)) {
+			t.skipped = err
+			continue
 		}
-		if err := b.warm(ctx, c, t); err != nil {
-			return fmt.Errorf("%s: %w", s.Transport, err)
+		if err == nil {
+			err = b.warm(ctx, t, share.span)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.spec.Transport, err)
 		}
 	}
-	for round := range b.rounds(g) {
+	for round := range share.rounds {
+		if round >= leastRounds && share.used() || round > 0 && share.over() {
+			break
+		}
 		for i := range turns {
 			// Nobody is always the first, or always after the same.
 			t := turns[(i+round)%len(turns)]
 			if t.skipped != nil {
 				continue
 			}
-			m, err := b.once(ctx, c, t)
+			m, err := b.once(ctx, t)
 			if err != nil {
-				return fmt.Errorf("%s: %w", t.spec.Transport, err)
+				return nil, fmt.Errorf("%s: %w", t.spec.Transport, err)
 			}
 			t.rounds = append(t.rounds, m)
 		}
 	}
-	return report.group(g, turns)
+	return turns, nil
 }
 
-func (b *Bench) rounds(g *group) int {
-	if b.Quick {
-		return 5
+// open has the processes of a cell make what they need.
+func (b *Bench) open(ctx context.Context, all *crews, t *turn) (err error) {
+	if t.spec.Transport == limitC {
+		t.pids = b.twin.pids
+		return nil
 	}
-	return 25
+	if t.crew, err = all.of(ctx, t.members); err != nil {
+		return err
+	}
+	for _, h := range t.crew.hands {
+		t.pids = append(t.pids, h.pid)
+	}
+	for _, t.order.Do = range []string{"open", "join", "admit"} {
+		for i := range t.members {
+			r, err := t.crew.ask(ctx, i, t.order)
+			if err != nil {
+				return err
+			}
+			if r.Address != "" {
+				t.order.Address = r.Address
+			}
+		}
+	}
+	return nil
+}
+
+// close has them give it back.
+func (t *turn) close(ctx context.Context) error {
+	if t.crew == nil {
+		return nil
+	}
+	var err error
+	t.order.Do = "close"
+	for i := range t.members {
+		_, e := t.crew.ask(ctx, i, t.order)
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // skip says why a cell cannot be measured here.
@@ -189,51 +242,49 @@ func (b *Bench) skip(s *Spec) error {
 		return b.noTwin
 	case s.Wait == spin && b.cpus < 2:
 		return errors.New("one processor: nobody can spin")
+	case s.Wait == spin && s.members() > b.cpus:
+		return fmt.Errorf("%d processes cannot spin on %d processors", s.members(), b.cpus)
 	}
 	return nil
 }
 
-// span is how long a round of one cell takes about.
-func (b *Bench) span() time.Duration {
-	if b.Quick {
-		return 15 * time.Millisecond
-	}
-	return 40 * time.Millisecond
-}
-
 // warm runs a cell until it is known how many messages make a round.
-func (b *Bench) warm(ctx context.Context, c *crew, t *turn) error {
+func (b *Bench) warm(ctx context.Context, t *turn, span time.Duration) error {
 	switch {
 	case t.spec.Pattern == paced:
 		// A millisecond for each thousand, some rounds of the ring at least.
-		t.n = int(4*b.span()/time.Millisecond) * 1000
-		_, err := b.once(ctx, c, t)
+		t.n = max(int(4*span/time.Millisecond), 60) * 1000
+		_, err := b.once(ctx, t)
 		return err
 	case t.spec.Idle > 0:
-		t.n = max(int(4*b.span()/t.spec.Idle), 4)
-		_, err := b.once(ctx, c, t)
+		t.n = max(int(4*span/t.spec.Idle), 4)
+		_, err := b.once(ctx, t)
 		return err
 	}
-	for t.n = 16; ; t.n *= 4 {
-		m, err := b.once(ctx, c, t)
+	least := max(16, t.spec.Batch)
+	if t.spec.Size >= large {
+		least = 4
+	}
+	for t.n = least; ; t.n *= 4 {
+		m, err := b.once(ctx, t)
 		if err != nil {
 			return err
 		}
-		if m.elapsed > b.span()/8 || t.n > 1<<24 {
-			t.n = max(int(float64(t.n)*float64(b.span())/float64(m.elapsed)), 16)
-			t.n = (t.n + 15) &^ 15 // whole batches
+		if m.elapsed > span/8 || t.n > 1<<24 {
+			t.n = max(int(float64(t.n)*float64(span)/float64(m.elapsed)), least)
+			t.n = (t.n + t.spec.Batch - 1) / t.spec.Batch * t.spec.Batch
 			return nil
 		}
 	}
 }
 
 // once runs a cell for one round.
-func (b *Bench) once(ctx context.Context, c *crew, t *turn) (measurement, error) {
+func (b *Bench) once(ctx context.Context, t *turn) (measurement, error) {
 	if t.spec.Transport == limitC {
 		return b.twin.run(ctx, &t.spec, t.n)
 	}
 	t.order.N = t.n
-	replies, err := c.run(ctx, t.members, t.order)
+	replies, err := t.crew.run(ctx, t.members, t.order)
 	if err != nil {
 		return measurement{}, err
 	}
@@ -242,6 +293,7 @@ func (b *Bench) once(ctx context.Context, c *crew, t *turn) (measurement, error)
 	for i, r := range replies {
 		ended = max(ended, r.Ended)
 		m.Lost += r.Lost
+		m.laps = append(m.laps, r.Laps...)
 		if r.P50 != 0 {
 			m.P50, m.P99, m.P999 = r.P50, r.P99, r.P999
 		}
@@ -251,7 +303,9 @@ func (b *Bench) once(ctx context.Context, c *crew, t *turn) (measurement, error)
 	}
 	m.elapsed = time.Duration(ended - replies[0].Begun)
 	if m.Rate == 0 {
-		m.Rate = float64(t.n) / m.elapsed.Seconds()
+		// What was lost was not sent: each counts who got it.
+		receivers := float64(t.members - 1)
+		m.Rate = (float64(t.n) - float64(m.Lost)/receivers) / m.elapsed.Seconds()
 	}
 	return m, nil
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/memfd"
 )
 
@@ -29,10 +28,41 @@ type hand struct {
 	stderr  strings.Builder
 }
 
-// crew is the processes of one measurement: the first drives, the others
+// crew is the processes of a measurement: the first drives, the others
 // answer.
 type crew struct {
 	hands []*hand
+}
+
+// crews are the processes of a run, by their number: what is measured between
+// two has processors of its own where others are measured between many.
+type crews struct {
+	b   *Bench
+	all map[int]*crew
+}
+
+// of gives n processes.
+func (c *crews) of(ctx context.Context, n int) (*crew, error) {
+	if c.all[n] == nil {
+		crew, err := c.b.muster(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		c.all[n] = crew
+	}
+	return c.all[n], nil
+}
+
+// dismiss ends those of more than most processes.
+func (c *crews) dismiss(most int) error {
+	var err error
+	for n, crew := range c.all {
+		if n > most {
+			err = errors.Join(err, crew.dismiss())
+			delete(c.all, n)
+		}
+	}
+	return err
 }
 
 // muster starts n workers, each on a processor of its own where there are
@@ -52,13 +82,6 @@ func (b *Bench) muster(ctx context.Context, n int) (*crew, error) {
 		return nil, err
 	}
 	defer shared.Close()
-	pair, err := sys.Socketpair()
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	sockets := [2]*os.File{os.NewFile(uintptr(pair[0]), "socket"), os.NewFile(uintptr(pair[1]), "socket")}
-	defer sockets[0].Close()
-	defer sockets[1].Close()
 	var r, w [2]*os.File
 	for i := range 2 {
 		if r[i], w[i], err = os.Pipe(); err != nil {
@@ -69,13 +92,13 @@ func (b *Bench) muster(ctx context.Context, n int) (*crew, error) {
 	}
 	c := &crew{}
 	for i := range n {
-		// Only two of them talk through sockets and pipes.
-		files := []*os.File{shared, sockets[i%2], r[i%2], w[1-i%2]}
-		cpu := -1
-		if b.cpus > 1 {
-			cpu = b.cpu(i)
+		// Only two of them talk through pipes.
+		files := []*os.File{shared, r[i%2], w[1-i%2]}
+		cpu := anywhere
+		if n <= b.cpus && b.cpus > 1 {
+			cpu = strconv.Itoa(b.cpu(i))
 		}
-		h, err := start(ctx, self, files, strconv.Itoa(cpu))
+		h, err := start(ctx, self, files, cpu)
 		if err != nil {
 			c.dismiss()
 			return nil, err
@@ -129,7 +152,10 @@ func (c *crew) hear(ctx context.Context, i int) (reply, error) {
 	h := c.hands[i]
 	select {
 	case r := <-h.replies:
-		if r.Err != "" {
+		switch {
+		case r.Skip != "":
+			return r, skipped{errors.New(r.Skip)}
+		case r.Err != "":
 			return r, fmt.Errorf("process %d: %s", h.pid, r.Err)
 		}
 		return r, nil
@@ -140,27 +166,19 @@ func (c *crew) hear(ctx context.Context, i int) (reply, error) {
 	}
 }
 
-// each gives an order to all of the cell, one after the other.
-func (c *crew) each(ctx context.Context, members int, o order) error {
-	for i := range members {
-		if err := c.tell(i, o); err != nil {
-			return err
-		}
-		if _, err := c.hear(ctx, i); err != nil {
-			return err
-		}
+// ask gives an order to worker i and hears the answer.
+func (c *crew) ask(ctx context.Context, i int, o order) (reply, error) {
+	if err := c.tell(i, o); err != nil {
+		return reply{}, err
 	}
-	return nil
+	return c.hear(ctx, i)
 }
 
 // run runs a cell once and gives what the workers found.
 func (c *crew) run(ctx context.Context, members int, o order) ([]reply, error) {
 	o.Do = "run"
 	for i := 1; i < members; i++ {
-		if err := c.tell(i, o); err != nil {
-			return nil, err
-		}
-		if _, err := c.hear(ctx, i); err != nil {
+		if _, err := c.ask(ctx, i, o); err != nil {
 			return nil, err
 		}
 	}

@@ -11,10 +11,23 @@ import (
 // futexLine is two futex words and nothing else: what sleeping and waking
 // costs where nothing is sent.
 type futexLine struct {
+	plain
 	there, back *uint32
 	sent        *uint64 // time of the last wake-up
 	idle        time.Duration
 	at          uint32
+}
+
+func newFutexLine(r mem.Region, s *Spec) (*futexLine, error) {
+	words, err := mem.Slice[uint32](r, memFutex, 128)
+	if err != nil {
+		return nil, err
+	}
+	sent, err := mem.Pointer[uint64](r, memFutex+256)
+	if err != nil {
+		return nil, err
+	}
+	return &futexLine{there: &words[0], back: &words[32], sent: sent, idle: s.Idle, at: mem.LoadAcquire32(&words[0])}, nil
 }
 
 // futexBound is how long a sleep lasts at most, to look at the context.
@@ -75,5 +88,3 @@ func (l *futexLine) answer(ctx context.Context, n int, r *reply) error {
 	r.laps(d)
 	return nil
 }
-
-func (l *futexLine) close() error { return nil }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +14,8 @@ type report struct {
 	b    *Bench
 	out  io.Writer
 	lost int // goals that were not reached
+	rows []Row
+	svg  *svgFile
 }
 
 // Row is a line of the JSON output.
@@ -36,19 +37,27 @@ type Row struct {
 	Lost       uint64  `json:"lost,omitempty"`
 	LimitRatio float64 `json:"limit_ratio,omitempty"`
 	LimitCRat  float64 `json:"limit_c_ratio,omitempty"`
+	BufferRat  float64 `json:"buffer_ratio,omitempty"`
 	FutexRatio float64 `json:"futex_ratio,omitempty"`
 	UnixRatio  float64 `json:"unix_ratio,omitempty"`
 	PipeRatio  float64 `json:"pipe_ratio,omitempty"`
 }
 
-func (b *Bench) newReport() *report { return &report{b: b, out: b.Out} }
+func (b *Bench) newReport() (*report, error) {
+	r := &report{b: b, out: b.Out}
+	if b.SVG == "" {
+		return r, nil
+	}
+	var err error
+	r.svg, err = createSVG(b.SVG)
+	return r, err
+}
 
 func (r *report) begin() {
 	if r.b.JSON {
 		return
 	}
-	fmt.Fprintf(r.out, "%d processors, %s, %s/%s. Each cell between processes of their own; medians of %d rounds in turns.\n",
-		r.b.cpus, runtime.Version(), runtime.GOOS, runtime.GOARCH, r.b.rounds(nil))
+	fmt.Fprintf(r.out, "%s.\nEach cell between processes of their own; medians of rounds in turns.\n", machine(r.b.cpus))
 	if r.b.twin == nil {
 		fmt.Fprintf(r.out, "The limit in C is left out: %v. The limit in Go stands alone.\n", r.b.noTwin)
 	}
@@ -59,18 +68,24 @@ func (r *report) group(g *group, turns []*turn) error {
 	for i, t := range turns {
 		rows[i] = t.row()
 		for k, to := range map[string]*float64{
-			limit: &rows[i].LimitRatio, buffer: &rows[i].LimitRatio, limitC: &rows[i].LimitCRat,
+			limit: &rows[i].LimitRatio, limitC: &rows[i].LimitCRat, buffer: &rows[i].BufferRat,
 			futex: &rows[i].FutexRatio, unix: &rows[i].UnixRatio, pipe: &rows[i].PipeRatio,
 		} {
-			j := slices.IndexFunc(turns, func(o *turn) bool { return o.spec.Transport == k })
-			if j >= 0 && t.spec.Transport == topics && t.spec.Size == turns[j].spec.Size {
-				*to = ratio(t, turns[j])
+			// One that is read as this one is, or the only one there is.
+			for _, o := range turns {
+				if o.spec.Transport == k && o.spec.Size == t.spec.Size && (o.spec.Read == t.spec.Read || *to == 0) && t.spec.Transport != k {
+					*to = ratio(t, o)
+				}
 			}
 		}
 	}
+	r.rows = append(r.rows, rows...)
 	if r.b.JSON {
 		e := json.NewEncoder(r.out)
 		for i := range rows {
+			if rows[i].guest {
+				continue
+			}
 			if err := e.Encode(&rows[i]); err != nil {
 				return err
 			}
@@ -120,6 +135,14 @@ func (t *turn) row() Row {
 		row.P50, row.P50Min, row.P50Max = median(v), slices.Min(v), slices.Max(v)
 		row.P99 = median(all(func(m *measurement) float64 { return m.P99 }))
 		row.P999 = median(all(func(m *measurement) float64 { return m.P999 }))
+		// Where a round has few laps, the tail is that of all of them.
+		var laps []int64
+		for i := range t.rounds {
+			laps = append(laps, t.rounds[i].laps...)
+		}
+		if len(laps) > 0 {
+			_, row.P99, row.P999 = quantiles(laps)
+		}
 	}
 	return row
 }
@@ -129,11 +152,11 @@ func (r *report) table(g *group, turns []*turn, rows []Row) error {
 	w := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
 	switch g.cells[0].Pattern {
 	case throughput:
-		fmt.Fprintln(w, "  what\tmessages/s\tlowest\thighest\tbytes/s\tprocesses")
+		fmt.Fprintln(w, "  what\tmessages/s\tlowest\thighest\tbytes/s\tof limit\tof Unix\tlost\tprocesses")
 	case paced:
 		fmt.Fprintln(w, "  what\tprocessor time\tlost\tprocesses")
 	default:
-		fmt.Fprintln(w, "  what\tp50\tp99\tp99.9\tlowest p50\thighest p50\tprocesses")
+		fmt.Fprintln(w, "  what\tp50\tp99\tp99.9\tlowest p50\thighest p50\tof limit\tof Unix\tprocesses")
 	}
 	for i := range rows {
 		row := &rows[i]
@@ -142,11 +165,13 @@ func (r *report) table(g *group, turns []*turn, rows []Row) error {
 		case row.Skipped != "":
 			fmt.Fprintf(w, "skipped: %s", row.Skipped)
 		case row.Pattern == throughput:
-			fmt.Fprintf(w, "%s\t%s\t%s\t%sB\t%s", scaled(row.Msgs), scaled(row.MsgsMin), scaled(row.MsgsMax), scaled(row.Bytes), pidList(row.PIDs))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%sB\t%s\t%s\t%d\t%s", scaled(row.Msgs), scaled(row.MsgsMin), scaled(row.MsgsMax), scaled(row.Bytes),
+				times(row.LimitRatio), times(row.UnixRatio), row.Lost, pidList(row.PIDs))
 		case row.Pattern == paced:
 			fmt.Fprintf(w, "%.1f ns\t%d\t%s", row.CPU, row.Lost, pidList(row.PIDs))
 		default:
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s", nanos(row.P50), nanos(row.P99), nanos(row.P999), nanos(row.P50Min), nanos(row.P50Max), pidList(row.PIDs))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", nanos(row.P50), nanos(row.P99), nanos(row.P999), nanos(row.P50Min), nanos(row.P50Max),
+				times(row.LimitRatio), times(row.UnixRatio), pidList(row.PIDs))
 		}
 		fmt.Fprintln(w)
 	}
@@ -186,6 +211,11 @@ func (r *report) verdict(g *goal, turns []*turn, rows []Row) {
 }
 
 func (r *report) end() error {
+	if r.svg != nil {
+		if err := r.svg.finish(newChart(r.rows, machine(r.b.cpus))); err != nil {
+			return err
+		}
+	}
 	if r.b.JSON {
 		return nil
 	}
@@ -200,34 +230,51 @@ func (r *report) end() error {
 
 // name is what a cell is called in a table.
 func (r *Row) name() string {
-	switch r.Transport {
+	s := r.Transport
+	switch s {
+	case topics:
+		s = "topic, " + r.Policy + ", " + r.Wait
 	case limit:
-		return "limit (ring in Go)"
+		s = "limit (ring in Go)"
 	case limitC:
-		return "limit (ring in C)"
+		s = "limit (ring in C)"
 	case futex:
-		return "bare futex"
+		s = "bare futex"
 	case buffer:
-		return "buffer just written"
+		s = "buffer just written"
+	case segment:
+		s = "segment and semaphores, " + r.Wait
 	case unix:
-		return "Unix socket"
-	case pipe:
-		return "pipe"
+		s = "Unix socket"
+	case unixpacket:
+		s = "Unix socket, packets"
+	case tcp:
+		s = "TCP"
 	}
-	s := "topic, " + r.Policy + ", " + r.Wait
 	if r.Batch > 1 {
 		s += fmt.Sprintf(", batches of %d", r.Batch)
 	}
 	if r.Read == "touch" {
-		s += fmt.Sprintf(", %s touched only", strings.TrimSpace(scaled(float64(r.Size)))+"B")
+		s += fmt.Sprintf(", %s touched only", sized(r.Size))
 	}
-	if r.Pattern == paced {
+	if r.Subscribers > 1 {
 		s += fmt.Sprintf(", %d subscribers", r.Subscribers)
 	}
 	return s
 }
 
 func (g *group) matches(only string) bool { return strings.Contains(g.title, only) }
+
+// times gives a ratio.
+func times(v float64) string {
+	switch {
+	case v == 0:
+		return "-"
+	case v >= 10:
+		return fmt.Sprintf("%.0fx", v)
+	}
+	return fmt.Sprintf("%.2gx", v)
+}
 
 // scaled gives a number in three digits or so.
 func scaled(v float64) string {

@@ -67,10 +67,28 @@ func (g *ring) receive(ctx context.Context) bool {
 	return true
 }
 
-// ringLine is the limit as a transport.
+// ringLine is the limit as a transport, for 64 bytes.
 type ringLine struct {
+	plain
 	there, back *ring
 	echo        bool
+}
+
+func newRingLine(r mem.Region, s *Spec) (*ringLine, error) {
+	there, err := newRing(r, memThere)
+	if err != nil {
+		return nil, err
+	}
+	back, err := newRing(r, memBack)
+	if err != nil {
+		return nil, err
+	}
+	// The words stand where the cell before left them.
+	there.at = mem.LoadAcquire64(there.head)
+	there.seen = there.at
+	back.at = mem.LoadAcquire64(back.head)
+	back.seen = back.at
+	return &ringLine{there: there, back: back, echo: s.Pattern == latency}, nil
 }
 
 func (l *ringLine) drive(ctx context.Context, n int, r *reply) error {
@@ -102,11 +120,10 @@ func (l *ringLine) answer(ctx context.Context, n int, r *reply) error {
 	return nil
 }
 
-func (l *ringLine) close() error { return nil }
-
 // bufferLine is the limit for large samples: one process writes a whole
 // buffer, and then the other reads it. What counts is the reading.
 type bufferLine struct {
+	plain
 	written, read *uint64
 	data          []byte
 	source        []byte
@@ -117,6 +134,19 @@ const (
 	bufferSize = 8 << 20
 	bufferData = 4096
 )
+
+func newBufferLine(r mem.Region, s *Spec) (_ *bufferLine, err error) {
+	l := &bufferLine{source: make([]byte, s.Size)}
+	if l.written, err = mem.Pointer[uint64](r, memBuffer); err != nil {
+		return nil, err
+	}
+	if l.read, err = mem.Pointer[uint64](r, memBuffer+128); err != nil {
+		return nil, err
+	}
+	l.data = r.Bytes()[memBuffer+bufferData:]
+	l.at = mem.LoadAcquire64(l.read)
+	return l, nil
+}
 
 func (l *bufferLine) drive(ctx context.Context, n int, r *reply) error {
 	for range n {
@@ -151,5 +181,3 @@ func (l *bufferLine) answer(ctx context.Context, n int, r *reply) error {
 	r.Rate = float64(n) * float64(len(l.data)/len(l.source)) / float64(spent) * 1e9
 	return nil
 }
-
-func (l *bufferLine) close() error { return nil }

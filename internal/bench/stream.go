@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// streamLine is a Unix socket or a pair of pipes. Buffers are used again, and
-// there are no deadlines.
+// streamLine is what bytes are written to and read from: a connection, or a
+// pair of pipes. Buffers are used again, and there are no deadlines.
 type streamLine struct {
+	plain
 	in  io.Reader
 	out io.Writer
 	s   Spec
@@ -17,8 +18,8 @@ type streamLine struct {
 	big []byte // for as many as are there
 }
 
-func newStream(in io.Reader, out io.Writer, s Spec) *streamLine {
-	return &streamLine{in: in, out: out, s: s, buf: make([]byte, s.Size), big: make([]byte, max(64<<10, s.Size))}
+func newStream(s Spec) streamLine {
+	return streamLine{s: s, buf: make([]byte, s.Size), big: make([]byte, max(64<<10, s.Size))}
 }
 
 func (l *streamLine) drive(ctx context.Context, n int, r *reply) error {
@@ -75,4 +76,14 @@ func (l *streamLine) answer(ctx context.Context, n int, r *reply) error {
 	return nil
 }
 
-func (l *streamLine) close() error { return nil }
+// pipeLine is two pipes, which every worker inherits.
+type pipeLine struct {
+	streamLine
+	w *worker
+}
+
+// abort ends reads and writes that block.
+func (l *pipeLine) abort() {
+	l.w.in.Close()
+	l.w.out.Close()
+}

@@ -38,7 +38,17 @@ func newTopicLine(s Spec) *topicLine {
 	return l
 }
 
-// create makes the topic that this side publishes.
+// open makes the topic that this side publishes.
+func (l *topicLine) open(o *order, _ *reply) error {
+	switch {
+	case o.Role == 0:
+		return l.create(o.Dir, o.Name+"-there")
+	case l.s.Pattern == latency:
+		return l.create(o.Dir, o.Name+"-back")
+	}
+	return nil
+}
+
 func (l *topicLine) create(dir, name string) (err error) {
 	o := &topic.Options{
 		Size: l.s.Size, Slots: l.s.Slots, Subscribers: l.s.Subscribers, Held: batchMost,
@@ -55,9 +65,19 @@ func (l *topicLine) create(dir, name string) (err error) {
 }
 
 // join subscribes to the topic that the other side publishes.
-func (l *topicLine) join(ctx context.Context, dir, name string, times int) error {
+func (l *topicLine) join(ctx context.Context, o *order) error {
+	name, times := o.Name+"-there", 1
+	switch {
+	case o.Role > 0 && l.s.Pattern == paced:
+		times = l.s.Subscribers
+	case o.Role > 0:
+	case l.s.Pattern == latency:
+		name = o.Name + "-back"
+	default:
+		return nil
+	}
 	for range times {
-		s, err := topic.Subscribe(ctx, name, &topic.SubscribeOptions{Dir: dir, Wait: waits[l.s.Wait]})
+		s, err := topic.Subscribe(ctx, name, &topic.SubscribeOptions{Dir: o.Dir, Wait: waits[l.s.Wait]})
 		if err != nil {
 			return err
 		}
@@ -66,16 +86,23 @@ func (l *topicLine) join(ctx context.Context, dir, name string, times int) error
 	return nil
 }
 
-func (l *topicLine) admit() error {
+func (l *topicLine) admit(ctx context.Context, o *order) error {
 	if l.out == nil {
 		return nil
 	}
 	return l.out.Poll()
 }
 
+// loses reports whether subscribers may lose samples in this cell; who was
+// lapped asks again while it goes on.
+func (l *topicLine) loses() bool {
+	return l.s.Pattern == paced || l.s.Pattern == throughput && l.s.Policy == "drop"
+}
+
+// admitted checks that what is measured is what is meant.
 func (l *topicLine) admitted() error {
 	for _, s := range l.in {
-		if _, ok := s.Admitted(); !ok {
+		if _, ok := s.Admitted(); !ok && !l.loses() {
 			return errors.New("the publisher has not admitted a subscriber")
 		}
 	}
@@ -83,6 +110,9 @@ func (l *topicLine) admitted() error {
 }
 
 func (l *topicLine) drive(ctx context.Context, n int, r *reply) error {
+	if err := l.admitted(); err != nil {
+		return err
+	}
 	switch l.s.Pattern {
 	case throughput:
 		return l.stream(ctx, n)
@@ -181,13 +211,16 @@ func (l *topicLine) wake(ctx context.Context, n int) error {
 }
 
 func (l *topicLine) answer(ctx context.Context, n int, r *reply) error {
+	if err := l.admitted(); err != nil {
+		return err
+	}
 	in := l.in[0]
-	switch l.s.Pattern {
-	case throughput:
-		return l.receive(ctx, n)
-	case paced:
+	switch {
+	case l.loses():
 		return l.follow(ctx, n, r)
-	case wakeup:
+	case l.s.Pattern == throughput:
+		return l.receive(ctx, n)
+	case l.s.Pattern == wakeup:
 		var d []int64
 		for range n {
 			m, err := in.Next(ctx)
@@ -258,7 +291,7 @@ func (l *topicLine) follow(ctx context.Context, n int, r *reply) error {
 					m := &l.into[i]
 					r.Lost += m.Missed
 					over = m.Seq+1 == l.seq
-					read(m.Data, false)
+					read(m.Data, l.s.Read == "touch")
 					m.Release()
 				}
 				if over || k < len(l.into) {

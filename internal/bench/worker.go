@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/seed-298b2b26/shm"
 	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/mapping"
@@ -24,36 +24,69 @@ type order struct {
 	Spec Spec
 	Role int // 0 drives, the others answer
 	N    int
-	Name string // of the topics of this cell
-	Dir  string
+	Name string // of what the cell makes
+	Dir  string // of topics and segments
+
+	Address string // what the driving side said when it opened
 }
 
 // reply is what it answers, one a line.
 type reply struct {
-	Ready bool   `json:",omitempty"` // it answers as soon as something comes
-	Err   string `json:",omitempty"`
-	PID   int    `json:",omitempty"`
+	Ready   bool   `json:",omitempty"` // it answers as soon as something comes
+	Err     string `json:",omitempty"`
+	Skip    string `json:",omitempty"` // why the cell cannot be measured
+	PID     int    `json:",omitempty"`
+	Address string `json:",omitempty"` // for the other side
 
 	Begun, Ended   int64   `json:",omitempty"` // ns since 1970
 	P50, P99, P999 float64 `json:",omitempty"`
 	Rate           float64 `json:",omitempty"` // where not N in the time
 	CPU            float64 `json:",omitempty"` // ns a sample
 	Lost           uint64  `json:",omitempty"`
+	Laps           []int64 `json:",omitempty"` // all of them, where they are few
 }
 
-func (r *reply) laps(d []int64) { r.P50, r.P99, r.P999 = quantiles(d) }
+// fewLaps are sent whole, so that the percentiles are those of all rounds.
+const fewLaps = 4096
 
-// line is a transport for one cell.
+func (r *reply) laps(d []int64) {
+	r.P50, r.P99, r.P999 = quantiles(d)
+	if len(d) <= fewLaps {
+		r.Laps = d
+	}
+}
+
+// skipped is why a cell cannot be measured on this machine.
+type skipped struct{ error }
+
+func (s skipped) Unwrap() error { return s.error }
+
+// line is a transport for one cell. Each process of the cell opens it, then
+// each joins, and then each admits; whoever drives is always the first. What
+// the driving side says in its answer to open, the others are told.
 type line interface {
+	open(o *order, r *reply) error
+	join(ctx context.Context, o *order) error
+	admit(ctx context.Context, o *order) error
 	drive(ctx context.Context, n int, r *reply) error
 	answer(ctx context.Context, n int, r *reply) error
 	close() error
 }
 
+// plain is a line that needs no opening, or no closing.
+type plain struct{}
+
+func (plain) open(*order, *reply) error           { return nil }
+func (plain) join(context.Context, *order) error  { return nil }
+func (plain) admit(context.Context, *order) error { return nil }
+func (plain) close() error                        { return nil }
+
+// breaker is a line that blocks where no context reaches.
+type breaker interface{ abort() }
+
 // Descriptors that every worker inherits.
 const (
 	fdMemory = 3 + iota
-	fdSocket
 	fdPipeIn
 	fdPipeOut
 )
@@ -70,22 +103,29 @@ const (
 // worker is a process that measures.
 type worker struct {
 	memory *mapping.Mapping
-	socket net.Conn
 	in     *os.File
 	out    *os.File
 	lines  map[int]line // by the number of the cell
 }
 
+// anywhere in place of a processor leaves the choice to the kernel. No -1: that
+// would be a flag.
+const anywhere = "any"
+
 // Worker is what the other processes run, with the processor to run on, or
-// -1. It ends when its standard input does, so no worker outlives a killed
+// anywhere. It ends when its standard input does, so no worker outlives a killed
 // parent.
 func Worker(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 1 {
 		return fmt.Errorf("no processor")
 	}
-	cpu, err := strconv.Atoi(args[0])
-	if err != nil {
-		return err
+	cpu := -1
+	if args[0] != anywhere {
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		cpu = n
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -114,6 +154,9 @@ func Worker(ctx context.Context, args []string, in io.Reader, out io.Writer) err
 		r := reply{PID: os.Getpid()}
 		if err := w.obey(ctx, &o, &r, e); err != nil {
 			r.Err = err.Error()
+			if errors.As(err, new(skipped)) || errors.Is(err, shm.ErrNoSpace) {
+				r.Skip = r.Err
+			}
 		}
 		if err := e.Encode(&r); err != nil {
 			break
@@ -152,50 +195,27 @@ func (w *worker) adopt() (err error) {
 	if w.memory, err = mapping.SharedFile(fdMemory, 0, memSize, mapping.PROT_READ|mapping.PROT_WRITE, nil); err != nil {
 		return err
 	}
-	f := os.NewFile(fdSocket, "socket")
-	defer f.Close()
-	if w.socket, err = net.FileConn(f); err != nil {
-		return err
-	}
 	w.in, w.out = os.NewFile(fdPipeIn, "pipe"), os.NewFile(fdPipeOut, "pipe")
 	return nil
 }
 
 func (w *worker) obey(ctx context.Context, o *order, r *reply, e *json.Encoder) (err error) {
 	l := w.lines[o.Cell]
-	t, isTopic := l.(*topicLine)
 	switch o.Do {
 	case "open":
-		return w.open(o)
+		if l, err = w.line(&o.Spec); err != nil {
+			return err
+		}
+		w.lines[o.Cell] = l
+		return l.open(o, r)
 	case "join":
-		if !isTopic {
-			return nil
-		}
-		switch {
-		case o.Role > 0:
-			n := 1
-			if o.Spec.Pattern == paced {
-				n = o.Spec.Subscribers
-			}
-			return t.join(ctx, o.Dir, o.Name+"-there", n)
-		case o.Spec.Pattern == latency:
-			return t.join(ctx, o.Dir, o.Name+"-back", 1)
-		}
-		return nil
+		return l.join(ctx, o)
 	case "admit":
-		if !isTopic {
-			return nil
-		}
-		return t.admit()
+		return l.admit(ctx, o)
 	case "run":
-		// At a fixed rate, who was lapped asks again while it goes on.
-		if isTopic && o.Spec.Pattern != paced {
-			if err := t.admitted(); err != nil {
-				return err
-			}
+		if b, ok := l.(breaker); ok {
+			defer context.AfterFunc(ctx, b.abort)()
 		}
-		// Whoever ends closes what may block.
-		defer context.AfterFunc(ctx, func() { w.socket.Close(); w.in.Close(); w.out.Close() })()
 		if o.Role == 0 {
 			r.Begun = now()
 			err = l.drive(ctx, o.N, r)
@@ -208,69 +228,41 @@ func (w *worker) obey(ctx context.Context, o *order, r *reply, e *json.Encoder) 
 		r.Ended = now()
 		return err
 	case "close":
+		if l == nil {
+			return nil
+		}
 		delete(w.lines, o.Cell)
 		return l.close()
 	}
 	return fmt.Errorf("no order %q", o.Do)
 }
 
-func (w *worker) open(o *order) error {
-	region := mem.Of(w.memory.Bytes())
-	switch s := o.Spec; s.Transport {
-	case limit:
-		there, err := newRing(region, memThere)
-		if err != nil {
-			return err
-		}
-		back, err := newRing(region, memBack)
-		if err != nil {
-			return err
-		}
-		// The words stand where the cell before left them.
-		there.at = mem.LoadAcquire64(there.head)
-		there.seen = there.at
-		back.at = mem.LoadAcquire64(back.head)
-		back.seen = back.at
-		w.lines[o.Cell] = &ringLine{there: there, back: back, echo: s.Pattern == latency}
-	case buffer:
-		l := &bufferLine{source: make([]byte, s.Size)}
-		var err error
-		if l.written, err = mem.Pointer[uint64](region, memBuffer); err != nil {
-			return err
-		}
-		if l.read, err = mem.Pointer[uint64](region, memBuffer+128); err != nil {
-			return err
-		}
-		l.data = region.Bytes()[memBuffer+bufferData:]
-		l.at = mem.LoadAcquire64(l.read)
-		w.lines[o.Cell] = l
-	case futex:
-		words, err := mem.Slice[uint32](region, memFutex, 128)
-		if err != nil {
-			return err
-		}
-		sent, err := mem.Pointer[uint64](region, memFutex+256)
-		if err != nil {
-			return err
-		}
-		w.lines[o.Cell] = &futexLine{there: &words[0], back: &words[32], sent: sent, idle: s.Idle, at: mem.LoadAcquire32(&words[0])}
-	case unix:
-		w.lines[o.Cell] = newStream(w.socket, w.socket, s)
-	case pipe:
-		w.lines[o.Cell] = newStream(w.in, w.out, s)
-	case topics:
-		l := newTopicLine(s)
-		w.lines[o.Cell] = l
-		switch {
-		case o.Role == 0:
-			return l.create(o.Dir, o.Name+"-there")
-		case s.Pattern == latency:
-			return l.create(o.Dir, o.Name+"-back")
-		}
-	default:
-		return fmt.Errorf("no transport %q", s.Transport)
+// line makes the line of a cell.
+func (w *worker) line(s *Spec) (line, error) {
+	if wire, ok := wires[s.Transport]; ok {
+		return newConnLine(wire, *s), nil
 	}
-	return nil
+	region := mem.Of(w.memory.Bytes())
+	switch s.Transport {
+	case limit:
+		if s.Size == small && s.Read == "all" {
+			return newRingLine(region, s)
+		}
+		return newWideLine(*s), nil
+	case buffer:
+		return newBufferLine(region, s)
+	case futex:
+		return newFutexLine(region, s)
+	case segment:
+		return newSegmentLine(*s), nil
+	case pipe:
+		l := &pipeLine{streamLine: newStream(*s), w: w}
+		l.in, l.out = w.in, w.out
+		return l, nil
+	case topics:
+		return newTopicLine(*s), nil
+	}
+	return nil, fmt.Errorf("no transport %q", s.Transport)
 }
 
 func (w *worker) close() error {

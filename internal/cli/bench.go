@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -13,27 +16,52 @@ func newBench(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure topics beside pipes, sockets and what is possible",
-		Long: `Measure topics between processes of this machine, beside a pipe, a Unix socket,
-a bare futex, and the limit: a ring between two processes that is nothing but
-loads and stores, in Go and, where there is a compiler, in C.
+		Long: `Measure topics between processes of this machine, beside a memory segment with
+semaphores, pipes, Unix sockets and TCP, a bare futex, and the limit: a ring
+between two processes that is nothing but loads and stores, in Go and, where
+there is a compiler, in C. Messages have 8 bytes to 16 MiB; they go there and
+back, or one way as fast as they can; both sides spin, sleep, or adapt.
 
 What is compared was measured in turns within the same second; figures of
 different groups or different runs say less, for processors change their speed.
-Where topics lose, it says so. It leaves nothing behind.`,
+Where topics lose, it says so. What does not fit, or has no processor to spin
+on, is skipped, and the reason given. It takes 15 minutes at most, and leaves
+nothing behind.`,
+		Example: `  shm bench --quick
+  shm bench --only 'round trip, 64 B'
+  shm bench --json --svg bench.svg > bench.json`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b.Out, b.Dir, b.Self = env.Stdout, env.dir(), benchWorker
-			if _, ok := terminal(env.Stderr); ok {
-				b.Progress = env.Stderr
+			if width, ok := terminal(env.Stderr); ok {
+				b.Progress = benchProgress(env.Stderr, width)
 			}
-			return cause(cmd.Context(), b.Run(cmd.Context()))
+			err := b.Run(cmd.Context())
+			if errors.Is(err, bench.ErrNothing) {
+				return &usageError{err, "shm bench --only 'round trip' measures some: titles are what it prints above its tables"}
+			}
+			return cause(cmd.Context(), err)
 		},
 	}
 	cmd.Flags().BoolVar(&b.JSON, "json", false, "print one object a line")
-	cmd.Flags().BoolVar(&b.Quick, "quick", false, "take seconds instead of minutes")
+	cmd.Flags().BoolVar(&b.Quick, "quick", false, "take a minute at most, with fewer and shorter rounds")
+	cmd.Flags().StringVar(&b.SVG, "svg", "", "draw the chart of latency and throughput over size into this `file`")
 	cmd.Flags().StringVar(&b.Only, "only", "", "measure only groups with this `text` in their title")
 	return cmd
+}
+
+// benchProgress shows a text on the last line of a terminal, in place of the
+// one before.
+func benchProgress(w io.Writer, width int) func(text string) {
+	shown := 0
+	return func(text string) {
+		if width > 1 && len(text) > width-1 {
+			text = text[:width-1]
+		}
+		fmt.Fprintf(w, "\r%-*s\r%s", shown, "", text)
+		shown = len(text)
+	}
 }
 
 func benchWorker() (bench.Command, error) {
