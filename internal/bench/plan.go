@@ -55,18 +55,13 @@ func plan() []group {
 		idle(time.Millisecond), idle(10 * time.Millisecond),
 	}
 	for _, n := range sizes {
-		if n != small {
-			groups = append(groups, spinning(n), sleeping(n))
-		}
-	}
-	for _, n := range sizes {
-		if n != small && n != large {
-			groups = append(groups, streamed(n))
-		}
-	}
-	for _, n := range sizes {
-		if n != large {
+		switch n {
+		case small:
 			groups = append(groups, touched(n))
+		case large:
+			groups = append(groups, spinning(n), sleeping(n)) // see streamedLarge
+		default:
+			groups = append(groups, spinning(n), sleeping(n), streamed(n), touched(n))
 		}
 	}
 	return append(groups, toMany(small), toMany(64<<10))
@@ -193,11 +188,15 @@ func toMany(size int) group {
 	many := []int{1, 3, 8, 32}
 	for _, policy := range []string{"block", "drop"} {
 		for _, n := range many {
-			g.cells = append(g.cells, topicCell(policy, throughput, adaptive, size).to(n).slots(max(slotsFor(size), 128)))
+			s := topicCell(policy, throughput, adaptive, size).to(n)
+			if n == 1 {
+				s = s.beside()
+			}
+			g.cells = append(g.cells, s)
 		}
 	}
 	for _, n := range many[1:] {
-		g.cells = append(g.cells, topicCell("block", throughput, spin, size).to(n).slots(max(slotsFor(size), 128)))
+		g.cells = append(g.cells, topicCell("block", throughput, spin, size).to(n))
 	}
 	g.cells = append(g.cells, cell(limit, throughput, spin, size).beside(), cell(unix, throughput, sleep, size).beside())
 	return g

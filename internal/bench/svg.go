@@ -62,17 +62,17 @@ func (s *svgFile) finish(c *chart) error {
 // Where things stand, in pixels.
 const (
 	svgWidth    = 860
-	svgHeight   = 482
+	svgHeight   = machineLine + 46
 	plotTop     = 46
 	plotHeight  = 300
-	plotWidth   = 352
+	plotWidth   = 344
 	legendTop   = plotTop + plotHeight + 50
 	legendRow   = 20
 	legendCols  = 3
-	machineLine = legendTop + 3*legendRow + 6
+	machineLine = legendTop + 3*legendRow
 )
 
-var plotLeft = [2]float64{62, 492}
+var plotLeft = [2]float64{62, 488}
 
 // svgStyle has two sets of colours; which one, the reader's settings say. No
 // variables, which not every viewer has.
