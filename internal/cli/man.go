@@ -90,7 +90,18 @@ configuration, hot, entry, slot, subscriber, bell or strange), file, the words o
 it as spec/topic.md calls them, and problem. topic sub writes one line a sample, with number, seq, time, user, flags,
 missed, data and encoding; topic hz one line an interval, with time, rate,
 bytes_per_s, samples, gaps, missed, and of the times between samples period_ns,
-jitter_p50_ns, jitter_p90_ns, jitter_p99_ns and jitter_max_ns.`
+jitter_p50_ns, jitter_p90_ns, jitter_p99_ns and jitter_max_ns.
+
+bench writes one line a measurement: transport (limit, limit_c, topic, segment,
+pipe, unix, unixpacket, tcp, futex or buffer), policy (block or drop), pattern
+(latency, throughput, paced or wakeup), wait (spin, sleep or adaptive), size,
+subscribers, batch, read (all or touch), slots, idle_ns, pids, rounds, p50_ns,
+p99_ns and p999_ns of the round trip or the wake-up, p50_ns_min and p50_ns_max
+of the rounds, msgs_per_s (with lost ones left out), msgs_per_s_min and
+msgs_per_s_max, bytes_per_s, cpu_ns a sample of the publisher, lost, and
+limit_ratio, limit_c_ratio, buffer_ratio, futex_ratio, unix_ratio and
+pipe_ratio: this one's p50_ns, msgs_per_s or cpu_ns divided by theirs, measured
+in the same second. Where skipped says why, nothing was measured.`
 
 var exitStatuses = [][2]string{
 	{"0", "Done. Also when the reader of standard output closes it early."},
