@@ -55,8 +55,8 @@ type panel struct {
 
 func newChart(rows []Row, machine string) *chart {
 	c := &chart{machine: machine}
-	c.panels[0] = panel{title: "Round trip, median", unit: spoken, lines: make([][]point, len(charted))}
-	c.panels[1] = panel{title: "Messages a second, one to one", unit: counted, lines: make([][]point, len(charted))}
+	c.panels[0] = panel{title: "Round trip by size, median", unit: spoken, lines: make([][]point, len(charted))}
+	c.panels[1] = panel{title: "Messages a second by size, one to one", unit: counted, lines: make([][]point, len(charted))}
 	for i := range rows {
 		r := &rows[i]
 		at, n := place(&r.Spec)
