@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -102,6 +103,9 @@ const (
 
 // worker is a process that measures.
 type worker struct {
+	procs  int  // GOMAXPROCS as it was before there was one processor
+	pinned bool // to one
+	fixed  bool // GOMAXPROCS is what we have set
 	memory *mapping.Mapping
 	in     *os.File
 	out    *os.File
@@ -142,10 +146,10 @@ func Worker(ctx context.Context, args []string, in io.Reader, out io.Writer) err
 			orders <- o
 		}
 	}()
+	w := &worker{procs: runtime.GOMAXPROCS(0), pinned: cpu >= 0, lines: map[int]line{}}
 	if err := pin(cpu); err != nil {
 		return err
 	}
-	w := &worker{lines: map[int]line{}}
 	if err := w.adopt(); err != nil {
 		return err
 	}
@@ -213,6 +217,7 @@ func (w *worker) obey(ctx context.Context, o *order, r *reply, e *json.Encoder) 
 	case "admit":
 		return l.admit(ctx, o)
 	case "run":
+		w.setProcs(o.Spec.Wait)
 		if b, ok := l.(breaker); ok {
 			defer context.AfterFunc(ctx, b.abort)()
 		}
@@ -235,6 +240,21 @@ func (w *worker) obey(ctx context.Context, o *order, r *reply, e *json.Encoder) 
 		return l.close()
 	}
 	return fmt.Errorf("no order %q", o.Do)
+}
+
+// setProcs sets GOMAXPROCS for a cell. The Go runtime notices, about a second
+// later, that a process has been bound to one processor, and sets 1. That is
+// well for who sleeps, and set here at once. But topics that find 1 think that
+// nobody runs beside them, and do not spin.
+func (w *worker) setProcs(wait string) {
+	n := w.procs
+	if wait == sleep && w.pinned {
+		n = 1
+	}
+	if runtime.GOMAXPROCS(0) != n || w.pinned && !w.fixed {
+		runtime.GOMAXPROCS(n) // which the runtime leaves alone from now on
+		w.fixed = true
+	}
 }
 
 // line makes the line of a cell.
