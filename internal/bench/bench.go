@@ -176,7 +176,7 @@ func (b *Bench) group(ctx context.Context, all *crews, share share, number int, 
 		}
 	}
 	for round := range share.rounds {
-		if round >= leastRounds && share.used() || round > 0 && share.over() {
+		if share.used(round) || round > 0 && share.over() {
 			break
 		}
 		for i := range turns {

@@ -13,8 +13,12 @@ const (
 )
 
 // leastRounds is how many rounds every cell has, and those have that are
-// compared with no goal.
-const leastRounds = 5
+// compared with no goal; fewestRounds where the machine is so busy that other
+// groups would have none.
+const (
+	leastRounds  = 5
+	fewestRounds = 3
+)
 
 // goalRounds is how many there are where a goal is.
 const goalRounds = 25
@@ -62,6 +66,7 @@ func (b *budget) costOf(g *group) int { return len(g.cells) * (b.rounds(g) + 3) 
 type share struct {
 	span   time.Duration // of a round of one cell, about
 	rounds int
+	mine   time.Duration
 	until  time.Time // for this group
 	end    time.Time // for all
 }
@@ -72,7 +77,7 @@ func (b *budget) next() share {
 	cost := b.costOf(g)
 	left := max(time.Until(b.end), 0)
 	mine := time.Duration(float64(left) * float64(cost) / float64(b.cost))
-	s := share{rounds: b.rounds(g), until: time.Now().Add(mine), end: b.end}
+	s := share{rounds: b.rounds(g), mine: mine, until: time.Now().Add(mine), end: b.end}
 	most := longestSpan
 	if b.quick {
 		most = quickSpan
@@ -83,8 +88,13 @@ func (b *budget) next() share {
 	return s
 }
 
-// used reports whether the group has had its time.
-func (s *share) used() bool { return time.Now().After(s.until) }
+// used reports whether the group has had its time, after so many rounds. The
+// last of those that it should have at least it gives up when it has had its
+// time twice.
+func (s *share) used(rounds int) bool {
+	late := time.Since(s.until)
+	return late > 0 && rounds >= leastRounds || late > s.mine && rounds >= fewestRounds
+}
 
 // over reports whether the run has.
 func (s *share) over() bool { return time.Now().After(s.end) }

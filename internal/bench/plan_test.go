@@ -129,7 +129,7 @@ func TestBudget(t *testing.T) {
 	}
 	b := newBudget(true, groups)
 	b.end = time.Now()
-	if s := b.next(); !s.over() || !s.used() || s.span != shortestSpan {
+	if s := b.next(); !s.over() || !s.used(leastRounds) || !s.used(fewestRounds) || s.used(fewestRounds-1) || s.span != shortestSpan {
 		t.Errorf("when the time is over there is %+v", s)
 	}
 }
