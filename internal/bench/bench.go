@@ -261,7 +261,8 @@ func (b *Bench) warm(ctx context.Context, t *turn, span time.Duration) error {
 		_, err := b.once(ctx, t)
 		return err
 	}
-	least := max(16, t.spec.Batch)
+	whole := max(t.spec.Batch, t.spec.connections()) // what n is a multiple of
+	least := max(16, whole)
 	if t.spec.Size >= large {
 		least = 4
 	}
@@ -272,7 +273,7 @@ func (b *Bench) warm(ctx context.Context, t *turn, span time.Duration) error {
 		}
 		if m.elapsed > span/8 || t.n > 1<<24 {
 			t.n = max(int(float64(t.n)*float64(span)/float64(m.elapsed)), least)
-			t.n = (t.n + t.spec.Batch - 1) / t.spec.Batch * t.spec.Batch
+			t.n = (t.n + whole - 1) / whole * whole
 			return nil
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"sync"
 	"syscall"
 )
 
@@ -40,13 +42,20 @@ func dialNet(network string) func(context.Context, string) (net.Conn, error) {
 	}
 }
 
-// connLine is a connection for one cell.
+// connLine is the connections of one cell: one, most often.
 type connLine struct {
-	streamLine
+	plain
+	s        Spec
 	wire     wire
 	listener net.Listener
 	accepted chan accepted
-	conn     net.Conn
+	ends     []*connEnd
+}
+
+// connEnd is one end of one connection.
+type connEnd struct {
+	streamLine
+	conn net.Conn
 }
 
 type accepted struct {
@@ -54,7 +63,10 @@ type accepted struct {
 	err  error
 }
 
-func newConnLine(w wire, s Spec) *connLine { return &connLine{streamLine: newStream(s), wire: w} }
+func newConnLine(w wire, s Spec) *connLine { return &connLine{wire: w, s: s} }
+
+// connections is how many there are.
+func (s *Spec) connections() int { return max(s.Conns, 1) }
 
 // open listens, on the side that drives.
 func (l *connLine) open(o *order, r *reply) (err error) {
@@ -64,10 +76,15 @@ func (l *connLine) open(o *order, r *reply) (err error) {
 	if l.listener, err = l.wire.listen(o); err != nil {
 		return skipped{err}
 	}
-	l.accepted = make(chan accepted, 1)
+	l.accepted = make(chan accepted, l.s.connections())
 	go func() {
-		c, err := l.listener.Accept()
-		l.accepted <- accepted{c, err}
+		for range l.s.connections() {
+			c, err := l.listener.Accept()
+			l.accepted <- accepted{c, err}
+			if err != nil {
+				return
+			}
+		}
 	}()
 	r.Address = l.listener.Addr().String()
 	return nil
@@ -78,27 +95,31 @@ func (l *connLine) join(ctx context.Context, o *order) error {
 	if o.Role == 0 {
 		return nil
 	}
-	c, err := l.wire.dial(ctx, o.Address)
-	if err != nil {
-		return skipped{err}
+	for range l.s.connections() {
+		c, err := l.wire.dial(ctx, o.Address)
+		if err != nil {
+			return skipped{err}
+		}
+		l.use(c)
 	}
-	l.use(c)
 	return nil
 }
 
-// admit takes the connection that was dialed.
+// admit takes the connections that were dialed.
 func (l *connLine) admit(ctx context.Context, o *order) error {
 	if o.Role > 0 {
 		return nil
 	}
-	select {
-	case a := <-l.accepted:
-		if a.err != nil {
-			return skipped{a.err}
+	for range l.s.connections() {
+		select {
+		case a := <-l.accepted:
+			if a.err != nil {
+				return skipped{a.err}
+			}
+			l.use(a.conn)
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		l.use(a.conn)
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 	if l.wire.whole {
 		return l.probe(ctx, o)
@@ -106,7 +127,37 @@ func (l *connLine) admit(ctx context.Context, o *order) error {
 	return nil
 }
 
-func (l *connLine) use(c net.Conn) { l.conn, l.in, l.out = c, c, c }
+func (l *connLine) use(c net.Conn) {
+	e := &connEnd{streamLine: newStream(l.s), conn: c}
+	e.in, e.out = c, c
+	l.ends = append(l.ends, e)
+}
+
+func (l *connLine) drive(ctx context.Context, n int, r *reply) error {
+	return l.all(r, func(e *connEnd) ([]int64, error) { return e.send(n / len(l.ends)) })
+}
+
+func (l *connLine) answer(ctx context.Context, n int, r *reply) error {
+	return l.all(r, func(e *connEnd) ([]int64, error) { return e.receive(n / len(l.ends)) })
+}
+
+// all lets each connection do its part, with a goroutine for each where there
+// are several.
+func (l *connLine) all(r *reply, f func(e *connEnd) ([]int64, error)) error {
+	if len(l.ends) == 1 {
+		d, err := f(l.ends[0])
+		r.laps(d)
+		return err
+	}
+	parts, errs := make([][]int64, len(l.ends)), make([]error, len(l.ends))
+	var wg sync.WaitGroup
+	for i, e := range l.ends {
+		wg.Go(func() { parts[i], errs[i] = f(e) })
+	}
+	wg.Wait()
+	r.laps(slices.Concat(parts...))
+	return errors.Join(errs...)
+}
 
 // probe finds out whether a message fits, with a connection to itself. The
 // first message never has to wait.
@@ -123,7 +174,7 @@ func (l *connLine) probe(ctx context.Context, o *order) error {
 		return skipped{err}
 	}
 	defer c.Close()
-	_, err = c.Write(l.buf)
+	_, err = c.Write(make([]byte, l.s.Size))
 	if errors.Is(err, syscall.EMSGSIZE) {
 		return skipped{fmt.Errorf("a message of %s does not fit the socket's buffer", sized(l.s.Size))}
 	}
@@ -131,15 +182,16 @@ func (l *connLine) probe(ctx context.Context, o *order) error {
 }
 
 // abort ends reads and writes that block.
-func (l *connLine) abort() { l.conn.Close() }
+func (l *connLine) abort() {
+	for _, e := range l.ends {
+		e.conn.Close()
+	}
+}
 
 func (l *connLine) close() error {
-	var err error
+	l.abort() // the second time, perhaps
 	if l.listener != nil {
-		err = l.listener.Close()
+		return l.listener.Close()
 	}
-	if l.conn != nil {
-		l.conn.Close() // by abort, perhaps, already
-	}
-	return err
+	return nil
 }

@@ -64,7 +64,7 @@ func plan() []group {
 			groups = append(groups, spinning(n), sleeping(n), streamed(n), touched(n))
 		}
 	}
-	return append(groups, toMany(small), toMany(64<<10))
+	return append(groups, toMany(small), toMany(64<<10), requests(64, 1<<10))
 }
 
 func spinning(size int) group {
@@ -199,6 +199,18 @@ func toMany(size int) group {
 		g.cells = append(g.cells, topicCell("block", throughput, spin, size).to(n))
 	}
 	g.cells = append(g.cells, cell(limit, throughput, spin, size).beside(), cell(unix, throughput, sleep, size).beside())
+	return g
+}
+
+// requests is what servers see: many connections at once, on each a request
+// and its response.
+func requests(conns, size int) group {
+	g := group{title: fmt.Sprintf("requests and responses of %s on %d connections at once", sized(size), conns)}
+	for _, transport := range []string{unix, unixpacket, tcp} {
+		s := cell(transport, latency, sleep, size)
+		s.Conns = conns
+		g.cells = append(g.cells, s)
+	}
 	return g
 }
 

@@ -13,7 +13,8 @@ import (
 type report struct {
 	b    *Bench
 	out  io.Writer
-	lost int // goals that were not reached
+	goals int // that were compared
+	lost  int // of them, how many were not reached
 	rows []Row
 	svg  *svgFile
 }
@@ -131,6 +132,10 @@ func (t *turn) row() Row {
 	case paced:
 		row.CPU = median(all(func(m *measurement) float64 { return m.CPU }))
 	default:
+		if t.spec.Conns > 1 {
+			v := all(func(m *measurement) float64 { return m.Rate })
+			row.Msgs, row.MsgsMin, row.MsgsMax = median(v), slices.Min(v), slices.Max(v)
+		}
 		v := all(func(m *measurement) float64 { return m.P50 })
 		row.P50, row.P50Min, row.P50Max = median(v), slices.Min(v), slices.Max(v)
 		row.P99 = median(all(func(m *measurement) float64 { return m.P99 }))
@@ -198,6 +203,7 @@ func (r *report) verdict(g *goal, turns []*turn, rows []Row) {
 	if got == 0 {
 		return
 	}
+	r.goals++
 	word, ok := "at most", got <= g.ratio
 	if g.least {
 		word, ok = "at least", got >= g.ratio
@@ -219,8 +225,10 @@ func (r *report) end() error {
 	if r.b.JSON {
 		return nil
 	}
-	switch r.lost {
-	case 0:
+	switch {
+	case r.goals == 0:
+		return nil
+	case r.lost == 0:
 		_, err := fmt.Fprintln(r.out, "\nEvery goal was reached.")
 		return err
 	}
@@ -256,6 +264,9 @@ func (r *Row) name() string {
 	}
 	if r.Read == "touch" {
 		s += fmt.Sprintf(", %s touched only", sized(r.Size))
+	}
+	if r.Conns > 1 {
+		s += fmt.Sprintf(", %s a second", scaled(r.Msgs))
 	}
 	if r.Subscribers > 1 {
 		s += fmt.Sprintf(", %d subscribers", r.Subscribers)

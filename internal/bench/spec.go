@@ -44,6 +44,7 @@ type Spec struct {
 	Read        string        `json:"read"` // all, touch
 	Slots       int           `json:"slots,omitempty"`
 	Idle        time.Duration `json:"idle_ns,omitempty"`
+	Conns       int           `json:"connections,omitempty"` // at once, where more than one
 
 	guest bool // see beside
 }

@@ -23,6 +23,20 @@ func newStream(s Spec) streamLine {
 }
 
 func (l *streamLine) drive(ctx context.Context, n int, r *reply) error {
+	d, err := l.send(n)
+	r.laps(d)
+	return err
+}
+
+func (l *streamLine) answer(ctx context.Context, n int, r *reply) error {
+	d, err := l.receive(n)
+	r.laps(d)
+	return err
+}
+
+// send sends n messages, and in a round trip has each back before the next;
+// then it gives the time of each.
+func (l *streamLine) send(n int) ([]int64, error) {
 	t := newLaps(n)
 	t.begin()
 	for range n {
@@ -31,37 +45,37 @@ func (l *streamLine) drive(ctx context.Context, n int, r *reply) error {
 			binary.LittleEndian.PutUint64(l.buf, uint64(time.Now().UnixNano()))
 		}
 		if _, err := l.out.Write(l.buf); err != nil {
-			return err
+			return nil, err
 		}
 		if l.s.Pattern == latency {
 			if _, err := io.ReadFull(l.in, l.buf); err != nil {
-				return err
+				return nil, err
 			}
 			read(l.buf, false)
 			t.lap()
 		}
 	}
-	r.laps(t.d)
-	return nil
+	return t.d, nil
 }
 
-func (l *streamLine) answer(ctx context.Context, n int, r *reply) error {
+// receive is the other side. After idleness it gives how long each was on its
+// way.
+func (l *streamLine) receive(n int) (d []int64, err error) {
 	if l.s.Pattern == throughput {
 		// Whoever reads a stream takes what is there.
 		for left := n * l.s.Size; left > 0; {
 			k, err := l.in.Read(l.big[:min(left, len(l.big))])
 			if err != nil {
-				return err
+				return nil, err
 			}
 			read(l.big[:k], l.s.Read == "touch")
 			left -= k
 		}
-		return nil
+		return nil, nil
 	}
-	var d []int64
 	for range n {
 		if _, err := io.ReadFull(l.in, l.buf); err != nil {
-			return err
+			return nil, err
 		}
 		if l.s.Idle > 0 {
 			d = append(d, time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(l.buf)))
@@ -69,11 +83,10 @@ func (l *streamLine) answer(ctx context.Context, n int, r *reply) error {
 		}
 		read(l.buf, false)
 		if _, err := l.out.Write(l.buf); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	r.laps(d)
-	return nil
+	return d, nil
 }
 
 // pipeLine is two pipes, which every worker inherits.
