@@ -11,12 +11,12 @@ import (
 
 // report writes what was found.
 type report struct {
-	b    *Bench
-	out  io.Writer
+	b     *Bench
+	out   io.Writer
 	goals int // that were compared
 	lost  int // of them, how many were not reached
-	rows []Row
-	svg  *svgFile
+	rows  []Row
+	svg   *svgFile
 }
 
 // Row is a line of the JSON output.
