@@ -53,7 +53,7 @@ var rooms = map[string]room{
 	"topic":             {floor: 4},
 	"shmnet":            {floor: 4},
 	"shmsync":           {floor: 4},
-	"clients":           {floor: 4}, // tests alone: the peers are in C and Python
+	"clients":           {floor: 4}, // the peers are in C and Python
 	"internal/demo":     {floor: 4},
 	"internal/bench":    {floor: 5},
 	"internal/cli": {floor: 6, extra: []string{

@@ -35,8 +35,8 @@ type Bench struct {
 
 	cpus    int
 	allowed []int
-	twin    *twin
-	noTwin  error
+	twins   map[string]*twin // by transport
+	missing map[string]error // why there is none
 }
 
 // ErrNothing is the answer of Run to a wish that leaves nothing to measure.
@@ -89,13 +89,11 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 		return err
 	}
 	budget := newBudget(b.Quick, groups)
-	cpu := [2]int{-1, -1}
-	if b.cpus > 1 {
-		cpu = [2]int{b.cpu(0), b.cpu(1)}
+	b.twins, b.missing = b.newTwins(ctx)
+	for _, t := range b.twins {
+		defer t.end()
 	}
-	if b.twin, b.noTwin = newTwin(ctx, cpu); b.twin != nil {
-		defer b.twin.end()
-	} else if ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	report.begin()
@@ -134,7 +132,7 @@ type turn struct {
 	spec    Spec
 	skipped error
 	order   order
-	crew    *crew // nil for the limit in C
+	crew    *crew // nil for what is in C
 	members int
 	n       int // messages in a round
 	rounds  []measurement
@@ -197,8 +195,8 @@ func (b *Bench) group(ctx context.Context, all *crews, share share, number int, 
 
 // open has the processes of a cell make what they need.
 func (b *Bench) open(ctx context.Context, all *crews, t *turn) (err error) {
-	if t.spec.Transport == limitC {
-		t.pids = b.twin.pids
+	if twin := b.twins[t.spec.Transport]; twin != nil {
+		t.pids = twin.pids
 		return nil
 	}
 	if t.crew, err = all.of(ctx, t.members); err != nil {
@@ -238,8 +236,8 @@ func (t *turn) close(ctx context.Context) error {
 // skip says why a cell cannot be measured here.
 func (b *Bench) skip(s *Spec) error {
 	switch {
-	case s.Transport == limitC && b.twin == nil:
-		return b.noTwin
+	case b.missing[s.Transport] != nil:
+		return b.missing[s.Transport]
 	case s.Wait == spin && b.cpus < 2:
 		return errors.New("one processor: nobody can spin")
 	case s.Wait == spin && s.members() > b.cpus:
@@ -281,8 +279,8 @@ func (b *Bench) warm(ctx context.Context, t *turn, span time.Duration) error {
 
 // once runs a cell for one round.
 func (b *Bench) once(ctx context.Context, t *turn) (measurement, error) {
-	if t.spec.Transport == limitC {
-		return b.twin.run(ctx, &t.spec, t.n)
+	if twin := b.twins[t.spec.Transport]; twin != nil {
+		return twin.run(ctx, &t.spec, t.n)
 	}
 	t.order.N = t.n
 	replies, err := t.crew.run(ctx, t.members, t.order)

@@ -35,6 +35,13 @@ func cell(transport, pattern, wait string, size int) Spec {
 	return Spec{Transport: transport, Pattern: pattern, Wait: wait, Size: size, Subscribers: 1, Batch: 1, Read: "all"}
 }
 
+// inC is a topic whose both ends are programs in C.
+func inC(pattern string) Spec {
+	s := topicCell("block", pattern, spin, small)
+	s.Transport = topicC
+	return s
+}
+
 func (s Spec) batch(n int) Spec           { s.Batch = n; return s }
 func (s Spec) slots(n int) Spec           { s.Slots = n; return s }
 func (s Spec) to(n int) Spec              { s.Subscribers = n; return s }
@@ -78,6 +85,9 @@ func spinning(size int) group {
 		}
 	}
 	g.cells = append(g.cells, cell(segment, latency, spin, size), cell(unix, latency, sleep, size).beside(), cell(pipe, latency, sleep, size).beside())
+	if size == small {
+		g.cells = append(g.cells, inC(latency))
+	}
 	return g
 }
 
@@ -120,6 +130,9 @@ func streamed(size int) group {
 		cell(unix, throughput, sleep, size), cell(pipe, throughput, sleep, size), cell(unixpacket, throughput, sleep, size), cell(tcp, throughput, sleep, size),
 		cell(segment, throughput, sleep, size), cell(segment, throughput, spin, size),
 		topicCell("block", throughput, sleep, size), topicCell("drop", throughput, adaptive, size))
+	if size == small {
+		g.cells = append(g.cells, inC(throughput))
+	}
 	return g
 }
 

@@ -101,6 +101,8 @@ func TestPlan(t *testing.T) {
 		has(topicCell("drop", throughput, adaptive, n))
 		has(topicCell("block", throughput, spin, n).touched())
 	}
+	has(inC(latency))
+	has(inC(throughput))
 	for _, n := range []int{1, 3, 8, 32} {
 		has(topicCell("block", throughput, adaptive, small).to(n))
 		has(topicCell("drop", throughput, adaptive, small).to(n))

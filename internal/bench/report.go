@@ -59,8 +59,8 @@ func (r *report) begin() {
 		return
 	}
 	fmt.Fprintf(r.out, "%s.\nEach cell between processes of their own; medians of rounds in turns.\n", machine(r.b.cpus))
-	if r.b.twin == nil {
-		fmt.Fprintf(r.out, "The limit in C is left out: %v. The limit in Go stands alone.\n", r.b.noTwin)
+	if err := r.b.missing[limitC]; err != nil {
+		fmt.Fprintf(r.out, "The limit in C is left out: %v. The limit in Go stands alone.\n", err)
 	}
 }
 
@@ -242,6 +242,8 @@ func (r *Row) name() string {
 	switch s {
 	case topics:
 		s = "topic, " + r.Policy + ", " + r.Wait
+	case topicC:
+		s = "topic in C, " + r.Policy + ", " + r.Wait
 	case limit:
 		s = "limit (ring in Go)"
 	case limitC:

@@ -9,6 +9,7 @@ const (
 	futex  = "futex"   // two words and futex(2), no data
 	buffer = "buffer"  // memory that another processor has just written
 	topics = "topic"
+	topicC = "topic_c" // between two programs in C
 
 	segment    = "segment" // memory and two semaphores, as textbooks have it
 	pipe       = "pipe"

@@ -144,11 +144,11 @@ func (r *benchRow) check(t *testing.T, parent int) {
 			t.Errorf("%s is %q, want one of %q", name, got, want)
 		}
 	}
-	one("transport", r.Transport, "limit", "limit_c", "topic", "segment", "pipe", "unix", "unixpacket", "tcp", "futex", "buffer")
+	one("transport", r.Transport, "limit", "limit_c", "topic", "topic_c", "segment", "pipe", "unix", "unixpacket", "tcp", "futex", "buffer")
 	one("pattern", r.Pattern, "latency", "throughput", "paced", "wakeup")
 	one("wait", r.Wait, "spin", "sleep", "adaptive")
 	one("read", r.Read, "all", "touch")
-	if r.Transport == "topic" {
+	if r.Transport == "topic" || r.Transport == "topic_c" {
 		one("policy", r.Policy, "block", "drop")
 	} else {
 		r.absent(t, "policy")
@@ -204,6 +204,7 @@ func TestBenchJSON(t *testing.T) {
 		want  []string // transports
 	}{
 		{benchSleep, []string{"topic", "futex", "unix", "pipe", "unixpacket", "tcp", "segment"}},
+		{benchSpin, []string{"topic", "limit", "segment"}},
 		{benchLarge, []string{"topic", "unix", "pipe", "tcp", "segment"}},
 		{benchMany, []string{"topic"}},
 		{benchConns, []string{"unix", "unixpacket", "tcp"}},
@@ -309,7 +310,7 @@ func TestBenchOneProcessor(t *testing.T) {
 	}
 }
 
-// TestBenchNoCompiler: the limit in C is missing, and nothing else.
+// TestBenchNoCompiler: what is in C is missing, and nothing else.
 func TestBenchNoCompiler(t *testing.T) {
 	path, err := exec.LookPath("shm")
 	if err != nil {
@@ -322,9 +323,9 @@ func TestBenchNoCompiler(t *testing.T) {
 		t.Fatalf("exit status %d\n%s", code, b.err.String())
 	}
 	for _, r := range b.rows(text) {
-		if want := ""; r.Transport == "limit_c" {
+		if want := ""; r.Transport == "limit_c" || r.Transport == "topic_c" {
 			if want = "no C compiler here"; r.Skipped != want {
-				t.Errorf("limit_c is skipped because of %q, want %q", r.Skipped, want)
+				t.Errorf("%s is skipped because of %q, want %q", r.Transport, r.Skipped, want)
 			}
 		} else if r.Skipped != want && runtime.NumCPU() > 1 {
 			t.Errorf("%s is skipped: %s", r.Transport, r.Skipped)

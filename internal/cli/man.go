@@ -92,8 +92,8 @@ missed, data and encoding; topic hz one line an interval, with time, rate,
 bytes_per_s, samples, gaps, missed, and of the times between samples period_ns,
 jitter_p50_ns, jitter_p90_ns, jitter_p99_ns and jitter_max_ns.
 
-bench writes one line a measurement: transport (limit, limit_c, topic, segment,
-pipe, unix, unixpacket, tcp, futex or buffer), policy (block or drop), pattern
+bench writes one line a measurement: transport (limit, limit_c, topic, topic_c,
+segment, pipe, unix, unixpacket, tcp, futex or buffer), policy (block or drop), pattern
 (latency, throughput, paced or wakeup), wait (spin, sleep or adaptive), size,
 subscribers, batch, read (all or touch), slots, idle_ns, connections, pids,
 rounds, p50_ns, p99_ns and p999_ns of the round trip or the wake-up, p50_ns_min
