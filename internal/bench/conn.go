@@ -44,7 +44,6 @@ func dialNet(network string) func(context.Context, string) (net.Conn, error) {
 
 // connLine is the connections of one cell: one, most often.
 type connLine struct {
-	plain
 	s        Spec
 	wire     wire
 	listener net.Listener
