@@ -103,6 +103,7 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 			err = e
 		}
 	}()
+	defer b.progress("")
 	for i := range groups {
 		g := &groups[i]
 		b.progress(fmt.Sprintf("measuring %d of %d: %s", i+1, len(groups), g.title))

@@ -236,7 +236,7 @@ func TestBenchJSON(t *testing.T) {
 
 // TestBenchMany: a process for each subscriber, some of which lose samples.
 func TestBenchMany(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() && !emulated() {
 		t.Skip("slow: it starts some fifty processes")
 	}
 	b := startBench(t, "--json", "--only", "stream, 64 B, one to many")
@@ -419,5 +419,34 @@ func TestBenchBad(t *testing.T) {
 	}
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
 		t.Errorf("%v is there, %v", names, err)
+	}
+}
+
+// TestBenchProgress: a terminal shows what is being measured, and it goes
+// away.
+func TestBenchProgress(t *testing.T) {
+	if emulated() {
+		t.Skip("the measurement executes itself, which it cannot do under the emulator")
+	}
+	shmtest.CheckLeaks(t)
+	x := openTerminal(t, 40)
+	path, err := exec.LookPath("shm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "bench", "--quick", "--json", "--only", benchConns)
+	cmd.Stderr = x.tty
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, x.shown())
+	}
+	shown := x.shown()
+	has(t, shown, "measuring 1 of 1: requests")
+	for text := range strings.SplitSeq(shown, "\r") {
+		if len(text) > 39 {
+			t.Errorf("%q is wider than the terminal", text)
+		}
+	}
+	if last := shown[strings.LastIndex(strings.TrimRight(shown, "\r"), "\r")+1:]; strings.TrimSpace(last) != "" {
+		t.Errorf("%q stays on the terminal", last)
 	}
 }
