@@ -16,6 +16,8 @@ type streamLine struct {
 	s   Spec
 	buf []byte // for one message
 	big []byte // for as many as are there
+
+	sink uint64 // keeps what was read alive
 }
 
 func newStream(s Spec) streamLine {
@@ -51,7 +53,7 @@ func (l *streamLine) send(n int) ([]int64, error) {
 			if _, err := io.ReadFull(l.in, l.buf); err != nil {
 				return nil, err
 			}
-			read(l.buf, false)
+			l.sink += look(l.buf, false)
 			t.lap()
 		}
 	}
@@ -68,7 +70,7 @@ func (l *streamLine) receive(n int) (d []int64, err error) {
 			if err != nil {
 				return nil, err
 			}
-			read(l.big[:k], l.s.Read == "touch")
+			l.sink += look(l.big[:k], l.s.Read == "touch")
 			left -= k
 		}
 		return nil, nil
@@ -81,7 +83,7 @@ func (l *streamLine) receive(n int) (d []int64, err error) {
 			d = append(d, time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(l.buf)))
 			continue
 		}
-		read(l.buf, false)
+		l.sink += look(l.buf, false)
 		if _, err := l.out.Write(l.buf); err != nil {
 			return nil, err
 		}
