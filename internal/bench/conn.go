@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"github.com/seed-298b2b26/shm/shmnet"
 )
 
 // wire makes connections of one kind. What the driving side listens at, the
@@ -29,6 +31,12 @@ var wires = map[string]wire{
 	tcp: {
 		listen: func(*order) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 		dial:   dialNet("tcp"),
+	},
+	shmnets: {
+		listen: func(o *order) (net.Listener, error) { return shmnet.Listen(context.Background(), "@shm-"+o.Name, nil) },
+		dial: func(ctx context.Context, address string) (net.Conn, error) {
+			return shmnet.Dial(ctx, address, nil)
+		},
 	},
 }
 
@@ -129,6 +137,9 @@ func (l *connLine) admit(ctx context.Context, o *order) error {
 func (l *connLine) use(c net.Conn) {
 	e := &connEnd{streamLine: newStream(l.s), conn: c}
 	e.in, e.out = c, c
+	if l.s.InPlace {
+		e.place = c.(inPlace)
+	}
 	l.ends = append(l.ends, e)
 }
 

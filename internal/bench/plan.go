@@ -48,6 +48,8 @@ func (s Spec) to(n int) Spec              { s.Subscribers = n; return s }
 func (s Spec) after(d time.Duration) Spec { s.Idle = d; return s }
 func (s Spec) touched() Spec              { s.Read = "touch"; return s }
 
+func (s Spec) inPlace() Spec { s.InPlace = true; return s }
+
 // beside marks a cell that is measured in a group for the comparison alone:
 // it has a group where it is at home.
 func (s Spec) beside() Spec { s.guest = true; return s }
@@ -104,6 +106,7 @@ func sleeping(size int) group {
 	g.cells = append(g.cells,
 		cell(unix, latency, sleep, size), cell(pipe, latency, sleep, size), cell(unixpacket, latency, sleep, size), cell(tcp, latency, sleep, size),
 		cell(segment, latency, sleep, size), topicCell("block", latency, sleep, size), topicCell("block", latency, adaptive, size),
+		cell(shmnets, latency, sleep, size), cell(shmnets, latency, adaptive, size), cell(shmnets, latency, adaptive, size).inPlace(),
 		cell(limit, latency, spin, size).beside())
 	return g
 }
@@ -129,7 +132,8 @@ func streamed(size int) group {
 	g.cells = append(g.cells,
 		cell(unix, throughput, sleep, size), cell(pipe, throughput, sleep, size), cell(unixpacket, throughput, sleep, size), cell(tcp, throughput, sleep, size),
 		cell(segment, throughput, sleep, size), cell(segment, throughput, spin, size),
-		topicCell("block", throughput, sleep, size), topicCell("drop", throughput, adaptive, size))
+		topicCell("block", throughput, sleep, size), topicCell("drop", throughput, adaptive, size),
+		cell(shmnets, throughput, sleep, size), cell(shmnets, throughput, adaptive, size), cell(shmnets, throughput, adaptive, size).inPlace())
 	if size == small {
 		g.cells = append(g.cells, inC(throughput))
 	}
@@ -219,11 +223,14 @@ func toMany(size int) group {
 // and its response.
 func requests(conns, size int) group {
 	g := group{title: fmt.Sprintf("requests and responses of %s on %d connections at once", sized(size), conns)}
-	for _, transport := range []string{unix, unixpacket, tcp} {
+	for _, transport := range []string{unix, unixpacket, tcp, shmnets} {
 		s := cell(transport, latency, sleep, size)
 		s.Conns = conns
 		g.cells = append(g.cells, s)
 	}
+	s := cell(shmnets, latency, adaptive, size)
+	s.Conns = conns
+	g.cells = append(g.cells, s)
 	return g
 }
 

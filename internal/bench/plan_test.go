@@ -88,6 +88,9 @@ func TestPlan(t *testing.T) {
 				has(cell(transport, pattern, sleep, n))
 			}
 			has(cell(segment, pattern, spin, n))
+			has(cell(shmnets, pattern, sleep, n))
+			has(cell(shmnets, pattern, adaptive, n))
+			has(cell(shmnets, pattern, adaptive, n).inPlace())
 			has(cell(limit, pattern, spin, n))
 			for _, wait := range []string{spin, sleep, adaptive} {
 				has(topicCell("block", pattern, wait, n))

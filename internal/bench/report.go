@@ -260,6 +260,11 @@ func (r *Row) name() string {
 		s = "Unix socket, packets"
 	case tcp:
 		s = "TCP"
+	case shmnets:
+		s = "shmnet, " + r.Wait
+	}
+	if r.InPlace {
+		s += ", in place"
 	}
 	if r.Batch > 1 {
 		s += fmt.Sprintf(", batches of %d", r.Batch)

@@ -16,6 +16,7 @@ const (
 	unix       = "unix"       // a Unix stream socket
 	unixpacket = "unixpacket" // a Unix socket that keeps messages apart
 	tcp        = "tcp"        // over the loopback interface
+	shmnets    = "shmnet"     // connections over shared memory
 )
 
 // Patterns.
@@ -46,6 +47,7 @@ type Spec struct {
 	Slots       int           `json:"slots,omitempty"`
 	Idle        time.Duration `json:"idle_ns,omitempty"`
 	Conns       int           `json:"connections,omitempty"` // at once, where more than one
+	InPlace     bool          `json:"in_place,omitempty"`    // of a connection: written and read where it stands
 
 	guest bool // see beside
 }

@@ -17,7 +17,63 @@ type streamLine struct {
 	buf []byte // for one message
 	big []byte // for as many as are there
 
-	sink uint64 // keeps what was read alive
+	place inPlace // where not nil, in place of in and out
+	sink  uint64  // keeps what was read alive
+}
+
+// inPlace is a connection that lends what messages are written into, and
+// shows what has come where it stands.
+type inPlace interface {
+	Reserve(n int) ([]byte, error)
+	Commit(n int) error
+	Peek() ([]byte, error)
+	Discard(n int) error
+}
+
+// put sends a message.
+func (l *streamLine) put() error {
+	if l.place == nil {
+		_, err := l.out.Write(l.buf)
+		return err
+	}
+	for left := l.buf; len(left) > 0; {
+		b, err := l.place.Reserve(len(left))
+		if err != nil {
+			return err
+		}
+		n := copy(b, left)
+		if err := l.place.Commit(n); err != nil {
+			return err
+		}
+		left = left[n:]
+	}
+	return nil
+}
+
+// get receives so many bytes and looks at them, as many at once as it likes.
+func (l *streamLine) get(n int, touch bool) error {
+	for n > 0 {
+		if l.place != nil {
+			b, err := l.place.Peek()
+			if err != nil {
+				return err
+			}
+			b = b[:min(n, len(b))]
+			l.sink += look(b, touch)
+			if err := l.place.Discard(len(b)); err != nil {
+				return err
+			}
+			n -= len(b)
+			continue
+		}
+		k, err := l.in.Read(l.big[:min(n, len(l.big))])
+		if err != nil {
+			return err
+		}
+		l.sink += look(l.big[:k], touch)
+		n -= k
+	}
+	return nil
 }
 
 func newStream(s Spec) streamLine {
@@ -46,14 +102,13 @@ func (l *streamLine) send(n int) ([]int64, error) {
 			time.Sleep(l.s.Idle)
 			binary.LittleEndian.PutUint64(l.buf, uint64(time.Now().UnixNano()))
 		}
-		if _, err := l.out.Write(l.buf); err != nil {
+		if err := l.put(); err != nil {
 			return nil, err
 		}
 		if l.s.Pattern == latency {
-			if _, err := io.ReadFull(l.in, l.buf); err != nil {
+			if err := l.get(l.s.Size, false); err != nil {
 				return nil, err
 			}
-			l.sink += look(l.buf, false)
 			t.lap()
 		}
 	}
@@ -65,26 +120,20 @@ func (l *streamLine) send(n int) ([]int64, error) {
 func (l *streamLine) receive(n int) (d []int64, err error) {
 	if l.s.Pattern == throughput {
 		// Whoever reads a stream takes what is there.
-		for left := n * l.s.Size; left > 0; {
-			k, err := l.in.Read(l.big[:min(left, len(l.big))])
-			if err != nil {
-				return nil, err
-			}
-			l.sink += look(l.big[:k], l.s.Read == "touch")
-			left -= k
-		}
-		return nil, nil
+		return nil, l.get(n*l.s.Size, l.s.Read == "touch")
 	}
 	for range n {
-		if _, err := io.ReadFull(l.in, l.buf); err != nil {
-			return nil, err
-		}
 		if l.s.Idle > 0 {
+			if _, err := io.ReadFull(l.in, l.buf); err != nil {
+				return nil, err
+			}
 			d = append(d, time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(l.buf)))
 			continue
 		}
-		l.sink += look(l.buf, false)
-		if _, err := l.out.Write(l.buf); err != nil {
+		if err := l.get(l.s.Size, false); err != nil {
+			return nil, err
+		}
+		if err := l.put(); err != nil {
 			return nil, err
 		}
 	}

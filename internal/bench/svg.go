@@ -61,15 +61,13 @@ func (s *svgFile) finish(c *chart) error {
 
 // Where things stand, in pixels.
 const (
-	svgWidth    = 860
-	svgHeight   = machineLine + 46
-	plotTop     = 46
-	plotHeight  = 300
-	plotWidth   = 344
-	legendTop   = plotTop + plotHeight + 50
-	legendRow   = 20
-	legendCols  = 3
-	machineLine = legendTop + 3*legendRow
+	svgWidth   = 860
+	plotTop    = 46
+	plotHeight = 300
+	plotWidth  = 344
+	legendTop  = plotTop + plotHeight + 50
+	legendRow  = 20
+	legendCols = 3
 )
 
 var plotLeft = [2]float64{62, 488}
@@ -98,6 +96,8 @@ text{fill:#f0f6fc}.soft{fill:#9198a1}.paper{fill:#0d1117;stroke:#3d444d}.grid{st
 // svg draws the chart.
 func (c *chart) svg() []byte {
 	var b bytes.Buffer
+	machineLine := legendTop + (len(charted)+legendCols-1)/legendCols*legendRow
+	svgHeight := machineLine + 46
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", svgWidth, svgHeight, svgWidth, svgHeight)
 	fmt.Fprintf(&b, "<title>Latency and throughput over the size of the message</title>\n<desc>%s</desc>\n", escaped(c.machine))
 	fmt.Fprintf(&b, "<style>%s</style>\n", svgStyle)

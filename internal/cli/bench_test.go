@@ -144,7 +144,7 @@ func (r *benchRow) check(t *testing.T, parent int) {
 			t.Errorf("%s is %q, want one of %q", name, got, want)
 		}
 	}
-	one("transport", r.Transport, "limit", "limit_c", "topic", "topic_c", "segment", "pipe", "unix", "unixpacket", "tcp", "futex", "buffer")
+	one("transport", r.Transport, "limit", "limit_c", "topic", "topic_c", "segment", "pipe", "unix", "unixpacket", "tcp", "shmnet", "futex", "buffer")
 	one("pattern", r.Pattern, "latency", "throughput", "paced", "wakeup")
 	one("wait", r.Wait, "spin", "sleep", "adaptive")
 	one("read", r.Read, "all", "touch")
@@ -203,11 +203,11 @@ func TestBenchJSON(t *testing.T) {
 		title string
 		want  []string // transports
 	}{
-		{benchSleep, []string{"topic", "futex", "unix", "pipe", "unixpacket", "tcp", "segment"}},
+		{benchSleep, []string{"topic", "futex", "unix", "pipe", "unixpacket", "tcp", "segment", "shmnet"}},
 		{benchSpin, []string{"topic", "limit", "segment"}},
-		{benchLarge, []string{"topic", "unix", "pipe", "tcp", "segment"}},
+		{benchLarge, []string{"topic", "unix", "pipe", "tcp", "segment", "shmnet"}},
 		{benchMany, []string{"topic"}},
-		{benchConns, []string{"unix", "unixpacket", "tcp"}},
+		{benchConns, []string{"unix", "unixpacket", "tcp", "shmnet"}},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			b := startBench(t, "--json", "--only", c.title)
@@ -346,7 +346,7 @@ func TestBenchSVG(t *testing.T) {
 	if err := xml.Unmarshal(svg, new(struct{})); err != nil {
 		t.Error(err)
 	}
-	has(t, string(svg), "topic, sleeping", "segment and semaphores", "pipe", "Unix stream", "Unix packets", "TCP loopback", "shm bench on ", runtime.Version())
+	has(t, string(svg), "topic, sleeping", "segment and semaphores", "pipe", "Unix stream", "Unix packets", "TCP loopback", "shmnet", "shm bench on ", runtime.Version())
 	if strings.Contains(string(svg), "topic, spinning") {
 		t.Error("there is a line that was not measured")
 	}

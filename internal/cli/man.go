@@ -93,10 +93,10 @@ bytes_per_s, samples, gaps, missed, and of the times between samples period_ns,
 jitter_p50_ns, jitter_p90_ns, jitter_p99_ns and jitter_max_ns.
 
 bench writes one line a measurement: transport (limit, limit_c, topic, topic_c,
-segment, pipe, unix, unixpacket, tcp, futex or buffer), policy (block or drop), pattern
+segment, pipe, unix, unixpacket, tcp, shmnet, futex or buffer), policy (block or drop), pattern
 (latency, throughput, paced or wakeup), wait (spin, sleep or adaptive), size,
-subscribers, batch, read (all or touch), slots, idle_ns, connections, pids,
-rounds, p50_ns, p99_ns and p999_ns of the round trip or the wake-up, p50_ns_min
+subscribers, batch, read (all or touch), slots, idle_ns, connections,
+in_place, pids, rounds, p50_ns, p99_ns and p999_ns of the round trip or the wake-up, p50_ns_min
 and p50_ns_max of the rounds, msgs_per_s (with lost ones left out), msgs_per_s_min and
 msgs_per_s_max, bytes_per_s, cpu_ns a sample of the publisher, lost, and
 limit_ratio, limit_c_ratio, buffer_ratio, futex_ratio, unix_ratio and
