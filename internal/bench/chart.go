@@ -19,7 +19,7 @@ var charted = []series{
 	{"topic, sleeping", "topic dash", "square", func(s *Spec) bool { return isTopic(s, sleep, "all") }},
 	{"topic, touched only", "topic dots", "diamond", func(s *Spec) bool { return isTopic(s, spin, "touch") }},
 	{"limit: bare ring, spinning", "limit dash", "none", isOther(limit, spin)},
-	{"shmnet", "shmnet", "circle", func(s *Spec) bool { return isOther(shmnets, adaptive)(s) && !s.InPlace }},
+	{"shmnet, adaptive", "shmnet", "circle", func(s *Spec) bool { return isOther(shmnets, adaptive)(s) && !s.InPlace }},
 	{"segment and semaphores", "segment", "triangle", isOther(segment, sleep)},
 	{"pipe", "pipe", "circle", isOther(pipe, sleep)},
 	{"Unix stream", "unix", "square", isOther(unix, sleep)},
