@@ -25,11 +25,11 @@ func build(t *testing.T, name string) string {
 }
 
 // run runs it at the top of the module, as the comments say.
-func run(t *testing.T, bin, stdin string) string {
+func run(t *testing.T, bin, stdin string, args ...string) string {
 	t.Helper()
-	argv := []string{bin}
+	argv := append([]string{bin}, args...)
 	if emulator := os.Getenv("SHMTEST_EXEC"); emulator != "" {
-		argv = []string{emulator, bin}
+		argv = append([]string{emulator}, argv...)
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = ".."
