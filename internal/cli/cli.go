@@ -182,6 +182,7 @@ func verbs(env *Env) []*cobra.Command {
 		newWatch(env),
 		newPrune(env),
 		newTopic(env),
+		newProxy(env),
 		newDemo(env),
 		newDemoPeer(env),
 		newBench(env),

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/seed-298b2b26/shm"
+	"github.com/seed-298b2b26/shm/shmnet"
 	"github.com/seed-298b2b26/shm/topic"
 )
 
@@ -39,11 +40,11 @@ func exitCode(err error) int {
 		return 130
 	case errors.As(err, &use), isAddressError(err):
 		return exitUsage
-	case errors.Is(err, shm.ErrBusy):
+	case errors.Is(err, shm.ErrBusy), errors.Is(err, syscall.EADDRINUSE):
 		return exitInUse
-	case errors.Is(err, topic.ErrCorrupt), errors.Is(err, topic.ErrVersion):
+	case errors.Is(err, topic.ErrCorrupt), errors.Is(err, topic.ErrVersion), errors.Is(err, shmnet.ErrNotProtocol):
 		return exitCorrupt
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return exitNotFound
 	case errors.Is(err, fs.ErrPermission):
 		return exitPermission

@@ -24,7 +24,8 @@ var programs = map[string]func(){
 	"shm": func() {
 		os.Exit(cli.Main(os.Args[1:], cli.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}))
 	},
-	"holder": holder,
+	"holder":  holder,
+	"service": service,
 }
 
 type checked struct{ m *testing.M }
