@@ -14,9 +14,20 @@ import (
 )
 
 // Find looks for one object by its address, as package shm takes it, and by
-// "memfd:NAME" where only one memfd is called so. What does not exist is
+// "memfd:NAME" where only one memfd is called so. The memory of a connection
+// is "shmnet:inode=N", or "shmnet:" and the address of its socket where there
+// is only one. What does not exist is
 // fs.ErrNotExist. Of the options Kinds does not count.
 func Find(ctx context.Context, address string, opts *Options) (*Object, error) {
+	if strings.HasPrefix(address, ShmnetPrefix) {
+		o := opts.orDefault()
+		o.Kinds = []Kind{KindShmnet}
+		snap, err := Scan(ctx, &o)
+		if err != nil {
+			return nil, err
+		}
+		return snap.findShmnet(address)
+	}
 	a, err := shm.ParseAddress(address)
 	if err != nil {
 		return nil, err
@@ -26,7 +37,7 @@ func Find(ctx context.Context, address string, opts *Options) (*Object, error) {
 	case shm.SysV:
 		o.Kinds = []Kind{KindSysV}
 	case shm.Memfd:
-		o.Kinds = []Kind{KindMemfd}
+		o.Kinds = []Kind{KindMemfd, KindShmnet}
 	default:
 		o.Kinds = []Kind{KindPOSIX, KindSemaphore, KindTopic, KindOther}
 	}
@@ -50,6 +61,9 @@ func Users(ctx context.Context, address string, opts *Options) (holders []Holder
 // Find gives the object of the snapshot that an address means, as the
 // function Find does. It points into s.Objects.
 func (s *Snapshot) Find(address string) (*Object, error) {
+	if strings.HasPrefix(address, ShmnetPrefix) {
+		return s.findShmnet(address)
+	}
 	a, err := shm.ParseAddress(address)
 	if err != nil {
 		return nil, err
@@ -85,6 +99,32 @@ func (s *Snapshot) find(a shm.Address, proc string) (*Object, error) {
 		}
 	}
 	return nil, &sys.Error{Op: "find", Kind: string(a.Kind), Name: a.String(), Err: syscall.ENOENT, Hint: hint}
+}
+
+// findShmnet finds the memory of a connection, by its own address or by its
+// socket's.
+func (s *Snapshot) findShmnet(address string) (*Object, error) {
+	fail := func(err error, hint string) (*Object, error) {
+		return nil, &sys.Error{Op: "find", Kind: string(KindShmnet), Name: address, Err: err, Hint: hint}
+	}
+	socket := strings.TrimPrefix(address, ShmnetPrefix)
+	var got *Object
+	for i := range s.Objects {
+		o := &s.Objects[i]
+		switch {
+		case o.Kind != KindShmnet:
+		case o.Address == address:
+			return o, nil
+		case o.Name == socket && got == nil:
+			got = o
+		case o.Name == socket:
+			return fail(fmt.Errorf("several connections, or rings of one: %w", syscall.EEXIST), fmt.Sprintf("say which one: %s, %s", got.Address, o.Address))
+		}
+	}
+	if got != nil {
+		return got, nil
+	}
+	return fail(syscall.ENOENT, "no connection that could be seen; name one by the address of its socket, or by shmnet:inode=N")
 }
 
 func (o *Object) reach() string {
@@ -127,7 +167,9 @@ func matcher(a shm.Address, proc string) (match func(*Object) bool, hint string,
 			}
 			return fail(err, "")
 		}
-		return func(o *Object) bool { return o.Kind == KindMemfd && o.Dev == st.Dev && o.Inode == st.Ino },
+		return func(o *Object) bool {
+				return (o.Kind == KindMemfd || o.Kind == KindShmnet) && o.Dev == st.Dev && o.Inode == st.Ino
+			},
 			"the descriptor is no memfd", nil
 	}
 	if a.Kind == shm.Memfd {

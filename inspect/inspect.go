@@ -111,7 +111,9 @@ func (o *Options) wantsFiles() bool {
 
 // wantsDescriptors reports whether objects are wanted that processes can have
 // open: System V segments are only ever mapped.
-func (o *Options) wantsDescriptors() bool { return o.wantsFiles() || o.wants(KindMemfd) }
+func (o *Options) wantsDescriptors() bool { return o.wantsFiles() || o.wantsMemfds() }
+
+func (o *Options) wantsMemfds() bool { return o.wants(KindMemfd) || o.wants(KindShmnet) }
 
 // Snapshot is what a Scan found.
 type Snapshot struct {

@@ -23,7 +23,7 @@ func (v *visit) mapping(m *procfs.Mapping) {
 	switch {
 	case own && kind == procfs.KindSysV && v.opts.wants(KindSysV):
 		o = v.segment(m)
-	case own && kind == procfs.KindMemfd && v.opts.wants(KindMemfd),
+	case own && kind == procfs.KindMemfd && v.opts.wantsMemfds(),
 		own && kind == procfs.KindSharedAnonymous && v.opts.wants(KindAnonymous):
 		o = v.nameless(m, kind)
 	case own:

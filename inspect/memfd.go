@@ -15,6 +15,13 @@ import (
 // memfdPrefix is how the kernel names memfds in /proc.
 const memfdPrefix = "/memfd:"
 
+// ShmnetPrefix begins the names of the memfds of package shmnet, before the
+// address of the connection's socket, and the addresses of such memory.
+const ShmnetPrefix = "shmnet:"
+
+// inodePrefix begins the number of one memory among several of one socket.
+const inodePrefix = "inode="
+
 var noTime time.Time
 
 // memfd notes a memfd that was found as a descriptor; o is what is known of it
@@ -23,22 +30,32 @@ func (v *visit) memfd(o *Object, st *sys.Stat, link string, fd int, via string) 
 	switch {
 	case o == nil:
 		o = v.add(&Object{
-			Kind: KindMemfd, Swapped: -1, Creator: Creator{Life: Unknown},
-			Name: strings.TrimSuffix(strings.TrimPrefix(link, memfdPrefix), deletedSuffix),
-			Dev:  st.Dev, Inode: st.Ino, Huge: v.devs.pages[procfs.DevFromStat(st.Dev)],
+			Swapped: -1, Creator: Creator{Life: Unknown},
+			Dev: st.Dev, Inode: st.Ino, Huge: v.devs.pages[procfs.DevFromStat(st.Dev)],
 		})
+		o.called(link)
 		v.files[identity{st.Dev, st.Ino}] = o
 		*o = restate(o, st, via)
 	case o.unstated:
 		*o = restate(o, st, via)
 	}
-	if o.Address == "" {
+	if o.Kind == KindMemfd && o.Address == "" {
 		o.Address, o.Via = fmt.Sprintf("memfd:%d/%d", v.task, fd), via
 	}
 	if !o.HasSeals {
 		v.seals(o)
 	}
 	return o
+}
+
+// called takes from the name that /proc shows of a memfd what it is.
+func (o *Object) called(link string) {
+	o.Kind = KindMemfd
+	o.Name = strings.TrimSuffix(strings.TrimPrefix(link, memfdPrefix), deletedSuffix)
+	if socket, ok := strings.CutPrefix(o.Name, ShmnetPrefix); ok {
+		o.Kind, o.Name = KindShmnet, socket
+		o.Address = ShmnetPrefix + inodePrefix + strconv.FormatUint(o.Inode, 10)
+	}
 }
 
 // nameless notes a memfd, or anonymous memory, that was found as a mapping.
@@ -55,11 +72,11 @@ func (v *visit) nameless(m *procfs.Mapping, kind procfs.Kind) *Object {
 	if kind == procfs.KindSharedAnonymous {
 		o.Kind = KindAnonymous
 	} else {
-		o.Name = strings.TrimSuffix(strings.TrimPrefix(m.Name(), memfdPrefix), deletedSuffix)
+		o.called(m.Name())
 	}
 	if st, err := sys.StatPath(via); err == nil {
 		*o = restate(o, &st, via)
-		if o.Kind == KindMemfd {
+		if o.Kind != KindAnonymous {
 			v.seals(o)
 		}
 	} else {

@@ -18,14 +18,15 @@ type Object struct {
 	// Address is what Find and package shm find the object by: "sysv:0x0000002a"
 	// (a key that is not IPC_PRIVATE), "sysv:id=7", "posix:/name",
 	// "memfd:PID/FD" by the descriptor of one holder; "topic:NAME" is for
-	// package topic, and Find takes "posix:/NAME.topic". It is empty where no
+	// package topic, and Find takes "posix:/NAME.topic"; "shmnet:inode=N" for
+	// Find alone. It is empty where no
 	// address leads there: an unlinked object, a memfd that is only mapped,
 	// another namespace's object.
 	Address string
 
 	// Name is the POSIX object's or semaphore's file name with one leading
 	// slash ("/sem.x" for a semaphore); a topic's name; the name that a memfd
-	// was created with.
+	// was created with; of shmnet the address of the connection's socket.
 	// Any byte may be in it. Of what is unlinked it is the last that the kernel
 	// knows: "/#17" where it was made without a name, as posix.CreateSized does.
 	Name  string

@@ -107,7 +107,7 @@ func (s *scan) finish() *Snapshot {
 			continue
 		}
 		// What has no name and no holder any more has vanished meanwhile.
-		if len(o.Holders) == 0 && (o.Foreign || o.Kind == KindMemfd || o.Kind == KindAnonymous || o.Removed && o.Kind != KindSysV) {
+		if len(o.Holders) == 0 && (o.Foreign || o.Kind == KindMemfd || o.Kind == KindShmnet || o.Kind == KindAnonymous || o.Removed && o.Kind != KindSysV) {
 			continue
 		}
 		o.Reasons = bearing

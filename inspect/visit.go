@@ -71,7 +71,7 @@ func (v *visit) hold(o *Object) *Holder {
 func (v *visit) descriptor(fd int, link string) {
 	isMemfd := strings.HasPrefix(link, memfdPrefix) && strings.HasSuffix(link, deletedSuffix)
 	switch {
-	case isMemfd && v.opts.wants(KindMemfd):
+	case isMemfd && v.opts.wantsMemfds():
 	case !isMemfd && v.inMount(link):
 	default:
 		return

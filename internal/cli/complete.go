@@ -20,11 +20,11 @@ func completeAddress(env *Env, n int) cobra.CompletionFunc {
 		}
 		// Memfds are found only by looking into every process, so they have
 		// to be asked for.
-		memfds := strings.HasPrefix(begun, "memfd:")
+		memfds := strings.HasPrefix(begun, "memfd:") || strings.HasPrefix(begun, inspect.ShmnetPrefix)
 		opts := &inspect.Options{Dir: env.dir(), NoHolders: !memfds,
 			Kinds: []inspect.Kind{inspect.KindSysV, inspect.KindPOSIX, inspect.KindSemaphore}}
 		if memfds {
-			opts.Kinds = []inspect.Kind{inspect.KindMemfd}
+			opts.Kinds = []inspect.Kind{inspect.KindMemfd, inspect.KindShmnet}
 		}
 		ctx := cmd.Context()
 		if ctx == nil {
@@ -57,7 +57,7 @@ func forms(o *inspect.Object, begun string) []string {
 			return []string{id}
 		}
 		return []string{o.Key.String()}
-	case o.Kind == inspect.KindMemfd:
+	case o.Kind == inspect.KindMemfd, o.Kind == inspect.KindShmnet:
 		return []string{o.Address}
 	}
 	var all []string
@@ -89,7 +89,7 @@ func completionNote(o *inspect.Object) string {
 	if o.Kind == inspect.KindSysV {
 		s += ", " + plural(o.NAttach, "attachment")
 	}
-	if o.Kind == inspect.KindMemfd && o.Name != "" {
+	if (o.Kind == inspect.KindMemfd || o.Kind == inspect.KindShmnet) && o.Name != "" {
 		s += ", " + procfs.Printable(o.Name)
 	}
 	return s

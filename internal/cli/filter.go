@@ -31,7 +31,7 @@ type filter struct {
 	found []bool // by pattern: something matched
 }
 
-var kindNames = []string{"sysv", "posix", "semaphore", "memfd", "topic", "anonymous", "other"}
+var kindNames = []string{"sysv", "posix", "semaphore", "memfd", "shmnet", "topic", "anonymous", "other"}
 
 func (fl *filter) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -105,7 +105,11 @@ func (fl *filter) named(o *inspect.Object) bool {
 	for _, n := range append([]string{o.Name}, o.Names...) {
 		bare := strings.TrimPrefix(n, "/")
 		subjects = append(subjects, n, bare)
-		if o.Kind != inspect.KindMemfd {
+		switch o.Kind {
+		case inspect.KindMemfd:
+		case inspect.KindShmnet:
+			subjects = append(subjects, inspect.ShmnetPrefix+n)
+		default:
 			subjects = append(subjects, "posix:"+n, "posix:"+bare)
 		}
 	}

@@ -25,9 +25,13 @@ func newInfo(env *Env) *cobra.Command {
 		Long: `Show everything that is known about memory, and every process that has it
 attached, mapped or open, with its mappings, descriptors and rights.
 
+The memory of a shmnet connection is found by the address of its socket, or where
+that has several by shmnet:inode=N, as ls lists it.
+
 Without an address: what shared memory takes on this machine, and its limits.`,
 		Example: `  shm info /greeting
   shm info sysv:ftok=./shmfile,65
+  shm info shmnet:/run/service.sock
   shm info`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: orTopic(env, completeAddress(env, 1)),
@@ -170,6 +174,8 @@ func kindText(o *inspect.Object) string {
 		s = "memfd"
 	case inspect.KindAnonymous:
 		s = "shared anonymous memory"
+	case inspect.KindShmnet:
+		s = "memory of a shmnet connection"
 	case inspect.KindTopic:
 		s = "topic"
 	default:
@@ -239,6 +245,8 @@ func fileLines(env *Env, o *inspect.Object, line lineFunc) {
 		if name != "" {
 			line("name", "%s", name)
 		}
+	case o.Kind == inspect.KindShmnet:
+		line("socket", "%s", name)
 	case len(o.Names) == 0:
 		line("name", "%s (removed)", name)
 	default:

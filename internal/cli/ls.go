@@ -25,8 +25,10 @@ func newLs(env *Env) *cobra.Command {
 		Use:     "ls [PATTERN...]",
 		Aliases: []string{"list"},
 		Short:   "List what is shared on this machine, and who uses it",
-		Long: `List System V segments, POSIX objects and semaphores, and memfds in one table,
-with the processes that have them attached, mapped or open.
+		Long: `List System V segments, POSIX objects and semaphores, memfds, topics, and the
+memory of shmnet connections in one table, with the processes that have them
+attached, mapped or open: of a connection both ends. Its name is the address of
+its socket, and it has one memory more for each ring that has grown.
 
 A PATTERN selects by name, key, identifier or address; *, ? and [a-z] are as in
 the shell. USED is memory really taken, NATTCH counts attachments of System V
@@ -167,10 +169,13 @@ func lsTable(list []*inspect.Object, now time.Time, human bool) *table {
 }
 
 // identifier is the number by which the kind names its objects: a segment's
-// id, a memfd's PID/FD.
+// id, a memfd's PID/FD, an inode of the memory of a connection.
 func identifier(o *inspect.Object) string {
 	if o.Kind == inspect.KindSysV {
 		return strconv.Itoa(int(o.ID))
+	}
+	if o.Kind == inspect.KindShmnet {
+		return strconv.FormatUint(o.Inode, 10)
 	}
 	if at, ok := strings.CutPrefix(o.Address, "memfd:"); ok {
 		return at

@@ -94,7 +94,9 @@ func (r *removal) all(ctx context.Context, addresses []string) error {
 	blind := false
 	for _, a := range addresses {
 		d := removed{address: a}
-		if d.err = existing(a); d.err == nil {
+		if strings.HasPrefix(a, inspect.ShmnetPrefix) {
+			d.err = &usageError{fmt.Errorf("rm %s: the memory of a connection has no name to remove", a), "it goes with its processes: shm info shows them"}
+		} else if d.err = existing(a); d.err == nil {
 			d.object, d.err = snap.Find(a)
 		}
 		if d.err == nil {
