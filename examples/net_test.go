@@ -19,7 +19,11 @@ func serve(t *testing.T, name string) (address string, p *shmtest.Process) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	address = filepath.Join(dir, "s")
-	p = shmtest.Exec(t, build(t, name), address)
+	argv := []string{build(t, name), address}
+	if emulator := os.Getenv("SHMTEST_EXEC"); emulator != "" {
+		argv = append([]string{emulator}, argv...)
+	}
+	p = shmtest.Exec(t, argv[0], argv[1:]...)
 	p.Expect("listening at " + address)
 	return address, p
 }
