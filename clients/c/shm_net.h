@@ -1350,7 +1350,8 @@ static int shmn_stale(shm_net_listener *l, const struct sockaddr_un *a, socklen_
 }
 
 /* shmn_lock excludes other listeners of the directory of a path, by a lock on
- * the directory itself. */
+ * the directory itself. Who may read the directory can keep it: then it gives
+ * up after a second, with errno EWOULDBLOCK. */
 static int shmn_lock(const char *path) {
 	char dir[sizeof((shm_net_listener *)0)->path];
 	const char *slash = strrchr(path, '/');
@@ -1360,10 +1361,13 @@ static int shmn_lock(const char *path) {
 	int fd = open(n == 0 ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	while (flock(fd, LOCK_EX) != 0) {
-		if (errno == EINTR)
-			continue;
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+		struct timespec t = {0, 5000000};
 		int e = errno;
+		if (e == EINTR || (e == EWOULDBLOCK && tries < 200)) {
+			nanosleep(&t, NULL);
+			continue;
+		}
 		close(fd);
 		errno = e;
 		return -1;
@@ -1387,13 +1391,14 @@ SHMN_API int shm_net_listen(shm_net_listener *l, const char *address, const shm_
 	int lock = -1, e;
 	if (address[0] != '@') {
 		snprintf(l->path, sizeof l->path, "%s", address);
-		if ((lock = shmn_lock(l->path)) < 0) {
+		if ((lock = shmn_lock(l->path)) < 0 && errno != EWOULDBLOCK) {
 			code = errno == ENOENT ? SHM_NET_ENOTFOUND : errno == EACCES ? SHM_NET_EPERMISSION : SHM_NET_ESYSTEM;
 			return shmn_fail(&l->error, code, errno, "the directory of %s", address);
 		}
 	}
 	e = shmn_bind(l, &a, len);
-	if (e == EADDRINUSE && l->path[0] != 0 && (code = shmn_stale(l, &a, len)) == SHM_NET_OK)
+	/* Without the lock only a name that is free is taken. */
+	if (e == EADDRINUSE && lock >= 0 && (code = shmn_stale(l, &a, len)) == SHM_NET_OK)
 		e = shmn_bind(l, &a, len);
 	struct stat st;
 	if (code == SHM_NET_OK && e == 0 && l->path[0] != 0) {
@@ -1457,11 +1462,10 @@ SHMN_API void shm_net_unlisten(shm_net_listener *l) {
 		return;
 	int lock = l->path[0] != 0 ? shmn_lock(l->path) : -1;
 	struct stat st;
-	if (lock >= 0) {
-		if (lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-			unlink(l->path);
+	if (l->path[0] != 0 && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(l->path);
+	if (lock >= 0)
 		close(lock);
-	}
 	close(l->fd);
 	l->fd = -1;
 }

@@ -29,23 +29,29 @@ type unixListener struct {
 
 // listenUnix listens as package shmnet does: the file has its mode from the
 // first moment, one at which nobody listens any more is replaced, and a lock
-// on the directory keeps others who do so apart.
+// on the directory keeps others who do so apart. Without the lock only a name
+// that is free is taken.
 func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
 	lc := net.ListenConfig{}
 	if strings.HasPrefix(path, "@") {
 		return lc.Listen(ctx, schemeUnix, path)
 	}
-	unlock, err := lockDirOf(path)
-	if err != nil {
-		return nil, err
+	unlock, locked := lockDirOf(ctx, path)
+	switch {
+	case locked == nil:
+		defer unlock()
+	case !errors.Is(locked, syscall.EAGAIN):
+		return nil, locked
 	}
-	defer unlock()
 	lc.Control = func(_, _ string, c syscall.RawConn) error {
 		var err error
 		return errors.Join(c.Control(func(fd uintptr) { err = sys.Fchmod(int(fd), uint32(mode)) }), err)
 	}
 	l, err := lc.Listen(ctx, schemeUnix, path)
 	if errors.Is(err, syscall.EADDRINUSE) {
+		if locked != nil {
+			return nil, fmt.Errorf("%w, and what is there cannot be looked at: %w", err, locked)
+		}
 		if err := removeStaleSocket(path); err != nil {
 			return nil, err
 		}
@@ -68,16 +74,37 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 	return &unixListener{Listener: l, path: path, made: made}, nil
 }
 
-func lockDirOf(path string) (unlock func(), err error) {
+// lockDirOf excludes other listeners of the directory of a path for as long as
+// they are honest: who may read the directory can keep the lock, and then the
+// error is syscall.EAGAIN after a while.
+func lockDirOf(ctx context.Context, path string) (unlock func(), err error) {
 	dir := filepath.Dir(path)
 	fd, err := sys.Open(dir, sys.O_RDONLY|sys.O_DIRECTORY|sys.O_CLOEXEC, 0)
-	if err == nil {
-		if err = sys.LockDir(fd); err == nil {
-			return func() { sys.Close(fd) }, nil
-		}
-		sys.Close(fd)
+	if err != nil {
+		return nil, fmt.Errorf("the directory %s: %w", dir, err)
 	}
-	return nil, fmt.Errorf("the directory %s: %w", dir, err)
+	within, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err = patiently(within, func() (done bool, err error) {
+		err = sys.TryLock(fd)
+		return err == nil, again(err)
+	})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = syscall.EAGAIN
+	}
+	if err != nil {
+		sys.Close(fd)
+		return nil, fmt.Errorf("the lock on the directory %s: %w", dir, err)
+	}
+	return func() { sys.Close(fd) }, nil
+}
+
+// again is no error where trying again may help.
+func again(err error) error {
+	if err == syscall.EAGAIN {
+		return nil
+	}
+	return err
 }
 
 // removeStaleSocket removes a socket file at which nobody listens.
@@ -110,12 +137,11 @@ func removeStaleSocket(path string) error {
 
 func (l *unixListener) Close() (err error) {
 	l.once.Do(func() {
-		unlock, e := lockDirOf(l.path)
-		if e == nil {
+		if unlock, e := lockDirOf(context.Background(), l.path); e == nil {
 			defer unlock()
-			if now, e := os.Lstat(l.path); e == nil && os.SameFile(now, l.made) {
-				os.Remove(l.path)
-			}
+		}
+		if now, e := os.Lstat(l.path); e == nil && os.SameFile(now, l.made) {
+			os.Remove(l.path)
 		}
 		err = l.Listener.Close()
 	})
