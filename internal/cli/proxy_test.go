@@ -5,6 +5,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +29,7 @@ import (
 //	service http|count|early|stuck ADDRESS   a program that serves
 //	service get ADDRESS PATH                 an HTTP client
 //	service post ADDRESS PATH BYTES          the same, of so many bytes
+//	service load ADDRESS CONNECTIONS BYTES   so many at once, each twenty times
 //	slay WHO                                 it gets SIGKILL, and is waited for
 func TestProxyScript(t *testing.T) {
 	p := scriptParams(filepath.Join("testdata", "proxy"))
@@ -46,6 +49,8 @@ func service() {
 		switch os.Args[1] {
 		case "get", "post":
 			return ask(os.Args[1], os.Args[2], os.Args[3:])
+		case "load":
+			return load(os.Args[2], os.Args[3], os.Args[4])
 		}
 		l, err := listenAt(os.Args[2])
 		if err != nil {
@@ -111,11 +116,36 @@ func handle(what string, c net.Conn) {
 	}
 }
 
+// load has many clients at once, each with a connection of its own.
+func load(address, connections, size string) error {
+	n, err := strconv.Atoi(connections)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, n)
+	for range n {
+		go func() {
+			for range 20 {
+				if err := ask("post", address, []string{"/echo", size}); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range n {
+		err = errors.Join(err, <-done)
+	}
+	return err
+}
+
 // ask is an HTTP client of a service.
 func ask(method, address string, args []string) error {
 	client := http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialTo(ctx, address) },
 	}}
+	defer client.CloseIdleConnections()
 	url := "http://service" + args[0]
 	var resp *http.Response
 	var body []byte
