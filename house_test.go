@@ -54,7 +54,6 @@ var rooms = map[string]room{
 	"shmnet":            {floor: 4},
 	"shmsync":           {floor: 4},
 	"clients":           {floor: 4}, // the peers are in C and Python
-	"clients/c":         {floor: 4}, // tests alone: the peers are in C
 	"internal/demo":     {floor: 4},
 	"internal/bench":    {floor: 5},
 	"internal/cli": {floor: 6, extra: []string{

@@ -1,6 +1,7 @@
-// Package clients holds peers of topics in other languages, and the tests
-// that run them against Go: clients/c/shm_topic.h, one header that publishes,
-// subscribes and observes, and clients/python/shmtopic.py, which observes.
+// Package clients holds peers of topics and of connections in other languages,
+// and the tests that run them against Go: clients/c/shm_topic.h, one header
+// that publishes, subscribes and observes; clients/python/shmtopic.py, which
+// observes; and clients/c/shm_net.h, which connects and listens.
 package clients
 
 import _ "embed"
