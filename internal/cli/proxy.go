@@ -31,8 +31,9 @@ and one of them is shmnet. @NAME in place of PATH is an abstract name. FROM may
 also be -: one connection, of standard input and output.
 
 Bytes are copied once here, between the memory and the socket. The end of one
-side's data is passed on while the other side goes on; a connection that breaks
-is broken on the other side too. The proxy is what TO sees as its peer.
+side's data is passed on while the other side goes on. A connection that breaks
+is told, and ends on the other side too: over TCP with a reset, else as if it
+had been closed. The proxy is what TO sees as its peer.
 
 It runs until it is interrupted, and then removes its socket. A socket file at
 which nobody listens any more is replaced. That TO cannot be reached ends a

@@ -80,7 +80,7 @@ func carry(from, to duplex) error {
 }
 
 // abort ends a connection so that the peer sees that it broke, where there is
-// a way to say so.
+// a way to say so: a Unix socket has none, nor has shmnet.
 func abort(c duplex) {
 	if t, ok := c.(*net.TCPConn); ok {
 		t.SetLinger(0)
