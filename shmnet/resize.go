@@ -37,10 +37,9 @@ func (c *Conn) growOut(more int64) {
 		c.bell.ring()
 	}
 	if out.idle == nil {
-		out.idle = time.AfterFunc(idleAfter/2, c.shrinkOut)
-	} else {
-		out.idle.Reset(idleAfter / 2)
+		out.idle = time.AfterFunc(time.Hour, c.shrinkOut) // for shrinkOut to find it there
 	}
+	out.idle.Reset(idleAfter / 2)
 }
 
 func (c *Conn) sendFile(f *memfd.File) error {
@@ -59,10 +58,15 @@ func (c *Conn) sendFile(f *memfd.File) error {
 	return nil
 }
 
-// shrinkOut is called by a timer, as long as the ring is not the first one.
+// shrinkOut is called by a timer, as long as the ring is not the first one. A
+// Write that waits is no idleness; nor is a ReadFrom that waits for its source,
+// whose place in the ring is lent.
 func (c *Conn) shrinkOut() {
 	out := &c.out
-	out.Lock() // a Write that waits is no idleness
+	if !out.TryLock() {
+		out.idle.Reset(idleAfter / 2)
+		return
+	}
 	stop := c.bell.out.stop.Load()
 	switch {
 	case out.over || stop&stopFailed != 0:
