@@ -78,7 +78,11 @@ func startRestorer(t testing.TB, lock *os.File, path, value string) {
 	if err != nil {
 		t.Fatalf("shmtest: %v", err)
 	}
-	out, err := os.CreateTemp(t.TempDir(), "restore")
+	// Without a name, so that it does not outlive a test that is killed.
+	out, err := os.CreateTemp("", "restore")
+	if err == nil {
+		err = os.Remove(out.Name())
+	}
 	if err != nil {
 		t.Fatalf("shmtest: %v", err)
 	}
@@ -105,7 +109,8 @@ func startRestorer(t testing.TB, lock *os.File, path, value string) {
 	t.Cleanup(func() {
 		hold.Close()
 		if err := cmd.Wait(); err != nil {
-			text, _ := os.ReadFile(out.Name())
+			out.Seek(0, io.SeekStart)
+			text, _ := io.ReadAll(out)
 			t.Errorf("shmtest: %s is not back at %q: %v: %s", path, value, err, text)
 		}
 		ready.Close()
