@@ -31,6 +31,8 @@
 //   - Slices and pointers into the memory (Bytes, Slice, Atomic,
 //     Typed.Pointer) are raw. They are valid until Close, and where
 //     Truncatable says so a peer can make touching them a fatal SIGBUS.
+//     debug.SetPanicOnFault helps there, but not under the race detector with
+//     sync/atomic, whose code is in C then and cannot be left by a panic.
 //   - A peer that cuts the object inside a page leaves the rest of that page
 //     readable, as zeros: that is no fault, and nobody is told.
 //   - What was never written, of a sparse or of a System V object, takes memory

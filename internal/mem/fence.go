@@ -1,7 +1,5 @@
 package mem
 
-import "sync/atomic"
-
 // The operations on words and their order that the protocols in shared memory
 // are written against (spec/topic.md, section 1):
 //
@@ -14,9 +12,9 @@ import "sync/atomic"
 //	LoadFence         no later load before an earlier one       nothing      DMB ISHLD
 //
 // sync/atomic has only stores that are full fences too: on amd64 a store that
-// locks the bus costs ten times one that does not. With -race and on other
-// machines everything here is made of sync/atomic, which is stronger than
-// asked and which the race detector understands.
+// locks the bus costs ten times one that does not. On other machines, and for
+// fences under the race detector, everything here is made of sync/atomic, which
+// is stronger than asked. Words under the race detector: word_race_unsafe.go.
 //
 // Where the processor needs nothing the compiler still has to be held back.
 // An atomic load does that: in the compiler's intermediate form it takes the
@@ -25,9 +23,3 @@ import "sync/atomic"
 // moved, merged, forwarded or found dead across it, and what it costs is one
 // load of a word that is always in the cache. TestCompilerKeepsOrder looks at
 // the instructions that come out.
-
-// LoadAcquire64 loads the word at p, and no later access moves before that.
-func LoadAcquire64(p *uint64) uint64 { return atomic.LoadUint64(p) }
-
-// LoadAcquire32 loads the word at p, and no later access moves before that.
-func LoadAcquire32(p *uint32) uint32 { return atomic.LoadUint32(p) }

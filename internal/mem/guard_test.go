@@ -203,3 +203,77 @@ func TestTryLoadStore(t *testing.T) {
 		t.Error("loaded what is not there")
 	}
 }
+
+// TestGuardWords takes a page away under a loop that works on one word of it:
+// whatever instruction it is at, the loop ends with an error.
+func TestGuardWords(t *testing.T) {
+	if os.Getenv("SHMTEST_EXEC") != "" {
+		t.Skip("needs the address of a fault, which the emulator does not tell")
+	}
+	page := os.Getpagesize()
+	f, err := os.CreateTemp("", "shm-words-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := sys.Mmap(0, uintptr(page), sys.PROT_READ|sys.PROT_WRITE, sys.MAP_SHARED, int(f.Fd()), 0)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Munmap(addr, uintptr(page))
+	r := At(addr, page)
+	w32, err := Pointer[uint32](r, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w64, err := Pointer[uint64](r, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []struct {
+		name string
+		op   func()
+	}{
+		{"LoadAcquire32", func() { LoadAcquire32(w32) }},
+		{"LoadAcquire64", func() { LoadAcquire64(w64) }},
+		{"StoreRelease32", func() { StoreRelease32(w32, 1) }},
+		{"StoreRelease64", func() { StoreRelease64(w64, 1) }},
+		{"StoreFull64", func() { StoreFull64(w64, 1) }},
+		{"Swap32", func() { Swap32(w32, 1) }},
+		{"Add32", func() { Add32(w32, 1) }},
+		{"Add", func() { Add(w64, 1) }},
+		{"Store", func() { Store(w64, 1) }},
+	} {
+		t.Run(op.name, func(t *testing.T) {
+			for range 1000 {
+				if err := f.Truncate(int64(page)); err != nil {
+					t.Fatal(err)
+				}
+				turning, ended := make(chan bool), make(chan error)
+				go func() {
+					ended <- r.Guard(func() error {
+						op.op()
+						close(turning)
+						for {
+							op.op()
+						}
+					})
+				}()
+				<-turning
+				if err := f.Truncate(0); err != nil {
+					t.Fatal(err)
+				}
+				var fault *Fault
+				if err := <-ended; !errors.As(err, &fault) {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package mem
 
 import (
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/seed-298b2b26/shm/internal/point"
@@ -57,7 +56,7 @@ func Swap32(p *uint32, v uint32) uint32 {
 	if point.On {
 		pass(p)
 	}
-	return atomic.SwapUint32(p, v)
+	return swap32(p, v)
 }
 
 // Add32 adds n to the word at p at once, and nothing moves across it.
@@ -65,5 +64,5 @@ func Add32(p *uint32, n uint32) {
 	if point.On {
 		pass(p)
 	}
-	atomic.AddUint32(p, n)
+	add32(p, n)
 }
