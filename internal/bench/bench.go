@@ -260,6 +260,9 @@ func (b *Bench) warm(ctx context.Context, t *turn, span time.Duration) error {
 		_, err := b.once(ctx, t)
 		return err
 	}
+	if t.spec.Conns > 1 {
+		span *= 4 // each of them has its turns, and all of them begin
+	}
 	whole := max(t.spec.Batch, t.spec.connections()) // what n is a multiple of
 	least := max(16, whole)
 	if t.spec.Size >= large {

@@ -30,6 +30,10 @@ type inPlace interface {
 	Discard(n int) error
 }
 
+// piece is how much is done in place at once: while the next is written, the
+// one before is read.
+const piece = 64 << 10
+
 // put sends a message.
 func (l *streamLine) put() error {
 	if l.place == nil {
@@ -37,7 +41,7 @@ func (l *streamLine) put() error {
 		return err
 	}
 	for left := l.buf; len(left) > 0; {
-		b, err := l.place.Reserve(len(left))
+		b, err := l.place.Reserve(min(len(left), piece))
 		if err != nil {
 			return err
 		}
@@ -58,7 +62,7 @@ func (l *streamLine) get(n int, touch bool) error {
 			if err != nil {
 				return err
 			}
-			b = b[:min(n, len(b))]
+			b = b[:min(n, len(b), piece)]
 			l.sink += look(b, touch)
 			if err := l.place.Discard(len(b)); err != nil {
 				return err
@@ -81,7 +85,7 @@ func newStream(s Spec) streamLine {
 }
 
 func (l *streamLine) drive(ctx context.Context, n int, r *reply) error {
-	d, err := l.send(n)
+	d, err := l.send(n, overhead())
 	r.laps(d)
 	return err
 }
@@ -93,9 +97,9 @@ func (l *streamLine) answer(ctx context.Context, n int, r *reply) error {
 }
 
 // send sends n messages, and in a round trip has each back before the next;
-// then it gives the time of each.
-func (l *streamLine) send(n int) ([]int64, error) {
-	t := newLaps(n)
+// then it gives the time of each, less overhead.
+func (l *streamLine) send(n int, overhead int64) ([]int64, error) {
+	t := newLapsOf(n, overhead)
 	t.begin()
 	for range n {
 		if l.s.Idle > 0 {
