@@ -25,6 +25,7 @@ const (
 // or the writer. There is at most one sleeper a role, for it holds the
 // direction's lock.
 type role struct {
+	bell  *bell
 	stop  atomic.Uint32
 	ready func() bool // what it waits for, or a reason to stop
 
@@ -67,6 +68,8 @@ type bell struct {
 	closed   bool
 	in, out  role
 
+	bed *atomic.Pointer[role] // where to be found asleep
+
 	gift atomic.Pointer[gift] // came and was not answered
 
 	// For the functions below, which are made once; those of who listens.
@@ -95,8 +98,9 @@ func (b *bell) init(socket *net.UnixConn) error {
 	if err != nil {
 		return err
 	}
-	b.socket, b.raw = socket, raw
+	b.socket, b.raw, b.bed = socket, raw, beds.assign()
 	b.in.woken, b.out.woken = make(chan struct{}, 1), make(chan struct{}, 1)
+	b.in.bell, b.out.bell = b, b
 	b.receive = func(fd uintptr) bool {
 		b.got, b.gotErr = b.drain(fd)
 		return b.gotErr != syscall.EAGAIN
@@ -168,6 +172,8 @@ func (b *bell) listen(r *role, reads uint64) {
 	}
 	b.naps.Add(1)
 	r.napping.Store(true)
+	b.bed.Store(r)
+	defer b.bed.CompareAndSwap(r, nil)
 	defer r.napping.Store(false)
 	if b.listener != nil {
 		r.waiting = true

@@ -79,6 +79,7 @@ func newConn(socket *net.UnixConn, m *memory, s sizes, direction int, src source
 	c.in.receiver = newReceiver(in, s.ring(m.region, 1-direction))
 	c.out.sender = newSender(out, s.ring(m.region, direction))
 	c.stats.ring.Store(s[direction])
+	crowd.Join()
 	in2, out2 := &c.bell.in, &c.bell.out
 	in2.ready = func() bool {
 		return c.in.receiver.ready() || c.bell.gift.Load() != nil || in2.stopped()
@@ -152,7 +153,7 @@ func (c *Conn) await(peek bool) error {
 		if peek {
 			return nil
 		}
-		if in.spin.Spin(role.ready) {
+		if in.spin.Spin(&crowd, role.ready) {
 			continue
 		}
 		reads := c.bell.reads.Load()
@@ -297,7 +298,7 @@ func (c *Conn) room(more int) error {
 			return err
 		}
 		c.growOut(int64(more))
-		if out.spin.Spin(role.ready) {
+		if out.spin.Spin(&crowd, role.ready) {
 			continue
 		}
 		reads := c.bell.reads.Load()
@@ -335,6 +336,7 @@ func (c *Conn) hangUp() {
 		return
 	}
 	b.closed = true
+	crowd.Leave()
 	if !c.isBroken() {
 		c.out.lines.finish()
 		c.in.lines.shut()

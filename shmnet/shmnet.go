@@ -35,7 +35,9 @@
 //   - A memory cgroup that has no room for a greater ring is looked at before
 //     that is made. What others take after the look is a race that remains.
 //   - Whether two processes may run at once decides about spinning: pinned to
-//     one processor, a connection sleeps as a socket does.
+//     one processor, a connection sleeps as a socket does. With more
+//     connections at work than processors, who waits lets the others of its
+//     process run before it sleeps.
 //
 // The bytes and the protocol are written down in spec/shmnet.md.
 package shmnet

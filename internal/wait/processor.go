@@ -26,8 +26,14 @@ func init() { processors.started = time.Now() }
 
 // several is for who thinks of spinning. With one processor, or the time of
 // one, who spins keeps the peer from running.
-func (q *quota) several() bool {
-	return runtime.GOMAXPROCS(0) > 1 && !q.one.Load()
+func (q *quota) several() bool { return q.ours() > 1 }
+
+// ours is how many of our goroutines can run at once.
+func (q *quota) ours() int {
+	if q.one.Load() {
+		return 1
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 // Parallel reports whether this process and another can run at once, so that

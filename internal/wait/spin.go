@@ -41,16 +41,6 @@ const (
 	// the peer runs on the same processor, and would have run sooner if we had
 	// gone to sleep.
 	switchLeast = 500 * time.Nanosecond
-
-	// creditMost is how many failures in a row it takes to unlearn.
-	creditMost = 8
-	// probe is how many waits in a row are tried when it did not pay before.
-	// More than one, because two peers that both sleep find out together or
-	// not at all: who is woken late by the other sees no gain in spinning.
-	probe = 4
-	// restFirst and restMost are how many waits lie between two such tries.
-	// They double, so that in the end a try takes 0.1 us of each wait.
-	restFirst, restMost = 16, 1024
 )
 
 // spinner learns whether spinning pays. What counts is only whether a spin
@@ -59,11 +49,9 @@ const (
 type spinner struct {
 	busy atomic.Bool // one goroutine spins and learns at a time
 
-	credit  int           // spin while it is positive
-	skip    int           // waits until the next try
-	rest    int           // what skip is set to next
-	typical int           // looks that successful spins took, smoothed
-	look    time.Duration // what a look takes
+	alone, among credit        // what was learned with no others around, and in a crowd
+	typical      int           // looks that successful spins took, smoothed
+	look         time.Duration // what a look takes
 
 	hits, misses atomic.Uint64
 }
@@ -74,12 +62,11 @@ func (p *spinner) spin(ready func() bool) bool {
 		return false
 	}
 	defer p.busy.Store(false)
-	if p.credit == 0 {
-		if p.skip > 0 {
-			p.skip--
-			return false
-		}
-		p.credit, p.typical = probe, 0
+	switch pays, anew := p.alone.pays(); {
+	case !pays:
+		return false
+	case anew:
+		p.typical = 0
 	}
 	limit := 1 << 30
 	if p.typical > 0 {
@@ -121,13 +108,12 @@ func (p *spinner) spin(ready func() bool) bool {
 // when the first of the last n modulo spinCheck of them began.
 func (p *spinner) hit(n int, mark time.Time) {
 	looks := time.Duration(n % spinCheck)
-	if p.look > 0 && p.credit < creditMost && time.Since(mark) > looks*p.look*3/2+switchLeast {
+	if p.look > 0 && p.alone.left < creditMost && time.Since(mark) > looks*p.look*3/2+switchLeast {
 		p.miss() // it was not we who looked, but the peer in our place
 		return
 	}
 	p.hits.Add(1)
-	p.credit = min(p.credit+1, creditMost)
-	p.rest /= 2
+	p.alone.more()
 	p.typical += (n-p.typical)/8 + 1
 }
 
@@ -144,10 +130,7 @@ func (p *spinner) timeLook(took time.Duration) {
 // miss learns from a spin for nothing.
 func (p *spinner) miss() {
 	p.misses.Add(1)
-	if p.credit--; p.credit == 0 {
-		p.rest = min(max(2*p.rest, restFirst), restMost)
-		p.skip = p.rest
-	}
+	p.alone.less(restMost)
 }
 
 // forever looks until ready or stop says yes, and reports whether it was

@@ -12,7 +12,7 @@ func TestOneProcessor(t *testing.T) {
 		t.Helper()
 		for range 3 * restMost {
 			var s spinner
-			s.credit = probe
+			s.alone.left = probe
 			if s.spin(func() bool { t.Error("it looks"); return true }) {
 				break
 			}
@@ -46,7 +46,7 @@ func TestSpinLearns(t *testing.T) {
 	defer processors.one.Store(processors.one.Load())
 	processors.one.Store(false)
 	var s spinner
-	s.credit = probe
+	s.alone.left = probe
 	soon := func() func() bool {
 		n := 0
 		return func() bool { n++; return n > 10 }

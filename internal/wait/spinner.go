@@ -7,8 +7,16 @@ type Spinner struct{ s spinner }
 
 // Spin looks until ready says yes, which it reports, or until looking longer
 // would cost more than to sleep. It does not look at all where that has
-// proved useless. ready must not block.
-func (s *Spinner) Spin(ready func() bool) bool { return s.s.spin(ready) }
+// proved useless. ready must not block. In a crowd it lets others run first.
+func (s *Spinner) Spin(c *Crowd, ready func() bool) bool {
+	if ours := processors.ours(); c.members.Load() > int64(ours) {
+		done, others := s.s.giveWay(c, ours, ready)
+		if done || others {
+			return done
+		}
+	}
+	return s.s.spin(ready)
+}
 
 // Counts are the spins that spared a sleep, and those for nothing.
 func (s *Spinner) Counts() (hits, misses uint64) { return s.s.hits.Load(), s.s.misses.Load() }
