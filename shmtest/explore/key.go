@@ -20,23 +20,7 @@ func (x *explorer) key(b []byte) []byte {
 		p := &st.threads[i]
 		num(uint64(p.node))
 		num(uint64(p.asleep))
-		n := uint64(len(p.pending)) << 1
-		if p.fenced {
-			n |= 1
-		}
-		num(n)
-		b = append(b, p.flags())
-		for _, e := range p.pending {
-			bits := e.fences << 2
-			if e.release {
-				bits |= 1
-			}
-			if e.late {
-				bits |= 2
-			}
-			b = append(b, byte(e.loc), byte(bits))
-			num(e.val)
-		}
+		b = p.appendPending(b)
 		if x.done(i) {
 			continue
 		}

@@ -168,23 +168,7 @@ func (st *state) append(b []byte) []byte {
 			}
 		}
 		b = append(b, 0)
-		n := uint64(len(p.pending)) << 1
-		if p.fenced {
-			n |= 1
-		}
-		num(n)
-		b = append(b, p.flags())
-		for _, e := range p.pending {
-			bits := e.fences << 2
-			if e.release {
-				bits |= 1
-			}
-			if e.late {
-				bits |= 2
-			}
-			b = append(b, byte(e.loc), byte(bits))
-			num(e.val)
-		}
+		b = p.appendPending(b)
 		num(uint64(len(p.early)))
 		for _, e := range p.early {
 			bits := byte(0)
@@ -258,4 +242,25 @@ func (p *place) flags() (bits byte) {
 		bits |= 2
 	}
 	return bits
+}
+
+// appendPending adds the stores that are still to become visible, and what is
+// beside them.
+func (p *place) appendPending(b []byte) []byte {
+	n := uint64(len(p.pending)) << 1
+	if p.fenced {
+		n |= 1
+	}
+	b = append(binary.AppendUvarint(b, n), p.flags())
+	for _, e := range p.pending {
+		bits := e.fences << 2
+		if e.release {
+			bits |= 1
+		}
+		if e.late {
+			bits |= 2
+		}
+		b = binary.AppendUvarint(append(b, byte(e.loc), byte(bits)), e.val)
+	}
+	return b
 }
