@@ -211,18 +211,21 @@ func TestGuardWords(t *testing.T) {
 		t.Skip("needs the address of a fault, which the emulator does not tell")
 	}
 	page := os.Getpagesize()
-	f, err := os.CreateTemp("", "shm-words-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := os.Remove(f.Name()); err != nil {
-		t.Fatal(err)
-	}
-	addr, err := sys.Mmap(0, uintptr(page), sys.PROT_READ|sys.PROT_WRITE, sys.MAP_SHARED, int(f.Fd()), 0)
+	fd, err := sys.MemfdCreate("shm-words", sys.MFD_CLOEXEC)
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Close(fd)
+	cut := func(size int) {
+		t.Helper()
+		if err := sys.Ftruncate(fd, int64(size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addr, err := sys.Mmap(0, uintptr(page), sys.PROT_READ|sys.PROT_WRITE, sys.MAP_SHARED, fd, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,9 +255,7 @@ func TestGuardWords(t *testing.T) {
 	} {
 		t.Run(op.name, func(t *testing.T) {
 			for range 1000 {
-				if err := f.Truncate(int64(page)); err != nil {
-					t.Fatal(err)
-				}
+				cut(page)
 				turning, ended := make(chan bool), make(chan error)
 				go func() {
 					ended <- r.Guard(func() error {
@@ -266,9 +267,7 @@ func TestGuardWords(t *testing.T) {
 					})
 				}()
 				<-turning
-				if err := f.Truncate(0); err != nil {
-					t.Fatal(err)
-				}
+				cut(0)
 				var fault *Fault
 				if err := <-ended; !errors.As(err, &fault) {
 					t.Fatal(err)
