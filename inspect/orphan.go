@@ -32,7 +32,7 @@ func (o *Object) OrphanedAfter(idle time.Duration) (bool, string) {
 	case used:
 		return false, "used by " + plural(len(o.Holders), "process")
 	case !certain:
-		return false, "nobody was seen to use it, but " + o.Reasons[0].String()
+		return false, "nobody was seen to use it, but " + inWords(o.Reasons)
 	case o.Removed:
 		return false, "it is going already"
 	}

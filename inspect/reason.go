@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ReasonCode says in a word what could not be seen.
@@ -52,6 +53,15 @@ func (r Reason) String() string {
 		return fmt.Sprintf("POSIX objects cannot be listed: %v", r.Err)
 	}
 	return string(r.Code)
+}
+
+// inWords gives several reasons in one sentence.
+func inWords(reasons []Reason) string {
+	words := make([]string, len(reasons))
+	for i, r := range reasons {
+		words[i] = r.String()
+	}
+	return strings.Join(words, ", and ")
 }
 
 // Hint gives the next step for a person, "" where none is known.
