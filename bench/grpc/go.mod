@@ -16,3 +16,5 @@ require (
 )
 
 replace github.com/seed-298b2b26/shm => ../..
+
+tool github.com/seed-298b2b26/shm/bench/grpc/shm-bench-grpc

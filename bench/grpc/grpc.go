@@ -1,33 +1,30 @@
-// Package grpc measures gRPC and net/http over shared memory, beside the same
-// over a Unix socket, between two processes:
-//
-//	go test -bench . -benchtime 3s -count 5
-//
-// What is measured is in the tests; here is the service that they call, by
-// hand, without a generated stub.
+// Package grpc is gRPC as `shm bench` measures it: one unary method that
+// sends back what comes, by hand, without a generated stub.
 package grpc
 
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"net"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/seed-298b2b26/shm/internal/bench"
 )
 
-// Names of the methods.
-const (
-	unaryMethod  = "/shm.bench.Echo/Unary"
-	streamMethod = "/shm.bench.Echo/Stream"
-)
+// Service is what a worker needs to measure it. All callers have one
+// connection between them.
+var Service = bench.Service{Name: "grpc", Serve: serve, Connect: connect}
+
+const method = "/shm.bench.Echo/Unary"
 
 type echo interface {
 	Unary(context.Context, *wrapperspb.BytesValue) (*wrapperspb.BytesValue, error)
-	Stream(grpc.ServerStream) error
 }
 
-// desc describes a service that sends back what comes.
 var desc = grpc.ServiceDesc{
 	ServiceName: "shm.bench.Echo",
 	HandlerType: (*echo)(nil),
@@ -41,12 +38,6 @@ var desc = grpc.ServiceDesc{
 			return srv.(echo).Unary(ctx, in)
 		},
 	}},
-	Streams: []grpc.StreamDesc{{
-		StreamName:    "Stream",
-		Handler:       func(srv any, s grpc.ServerStream) error { return srv.(echo).Stream(s) },
-		ServerStreams: true,
-		ClientStreams: true,
-	}},
 }
 
 type server struct{}
@@ -55,16 +46,45 @@ func (server) Unary(_ context.Context, in *wrapperspb.BytesValue) (*wrapperspb.B
 	return in, nil
 }
 
-func (server) Stream(s grpc.ServerStream) error {
-	for m := new(wrapperspb.BytesValue); ; {
-		if err := s.RecvMsg(m); err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
+func serve(l net.Listener, _ bench.Spec) (stop func() error) {
+	s := grpc.NewServer()
+	s.RegisterService(&desc, server{})
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	return func() error {
+		s.Stop()
+		if err := <-done; !errors.Is(err, grpc.ErrServerStopped) {
 			return err
 		}
-		if err := s.SendMsg(m); err != nil {
-			return err
-		}
+		return nil
 	}
 }
+
+type client struct {
+	conn *grpc.ClientConn
+	s    bench.Spec
+}
+
+func connect(s bench.Spec, dial bench.Dial) (bench.Client, error) {
+	conn, err := grpc.NewClient("passthrough:///localhost",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return &client{conn, s}, err
+}
+
+// Caller has a message of its own, which it sends again and again.
+func (c *client) Caller() func(context.Context) error {
+	m := wrapperspb.Bytes(make([]byte, c.s.Size))
+	return func(ctx context.Context) error {
+		back := new(wrapperspb.BytesValue)
+		if err := c.conn.Invoke(ctx, method, m, back); err != nil {
+			return err
+		}
+		if len(back.Value) != len(m.Value) {
+			return fmt.Errorf("%d bytes came back of %d", len(back.Value), len(m.Value))
+		}
+		return nil
+	}
+}
+
+func (c *client) Close() error { return c.conn.Close() }

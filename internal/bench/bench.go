@@ -35,8 +35,9 @@ type Bench struct {
 
 	cpus    int
 	allowed []int
-	twins   map[string]*twin // by transport
-	missing map[string]error // why there is none
+	twins   map[string]*twin   // by transport
+	others  map[string]Command // whose processes are another program's, by transport
+	missing map[string]error   // why there is none
 }
 
 // ErrNothing is the answer of Run to a wish that leaves nothing to measure.
@@ -61,10 +62,10 @@ type measurement struct {
 // main gives the measure that cells are compared by. Small is good where
 // less is true.
 func (m *measurement) main(s *Spec) float64 {
-	switch s.Pattern {
-	case throughput:
+	switch {
+	case s.Pattern == throughput || s.callers() > 1:
 		return m.Rate
-	case paced:
+	case s.Pattern == paced:
 		return m.CPU
 	}
 	return m.P50
@@ -88,16 +89,16 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	budget := newBudget(b.Quick, groups)
-	b.twins, b.missing = b.newTwins(ctx)
+	b.build(ctx, groups)
 	for _, t := range b.twins {
 		defer t.end()
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	budget := newBudget(b.Quick, groups)
 	report.begin()
-	crews := &crews{b: b, all: map[int]*crew{}}
+	crews := &crews{b: b, all: map[muster]*crew{}}
 	defer func() {
 		if e := crews.dismiss(0); err == nil && ctx.Err() == nil {
 			err = e
@@ -117,6 +118,40 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 		}
 	}
 	return report.end()
+}
+
+// build builds what is not in this program, before the time counts.
+func (b *Bench) build(ctx context.Context, groups []group) {
+	type found struct {
+		Command
+		err error
+	}
+	grpc := make(chan found, 1)
+	wanted := slices.ContainsFunc(groups, func(g group) bool {
+		return slices.ContainsFunc(g.cells, func(s Spec) bool { return s.Transport == grpcUnary })
+	})
+	if wanted {
+		limit := buildTime
+		if b.Quick {
+			limit = quickBuildTime
+		}
+		b.progress("building " + programGRPC)
+		go func() {
+			c, err := findGRPC(ctx, limit)
+			grpc <- found{c, err}
+		}()
+	}
+	b.twins, b.missing = b.newTwins(ctx)
+	b.others = map[string]Command{}
+	if wanted {
+		f := <-grpc
+		if f.err != nil {
+			b.missing[grpcUnary] = f.err
+		} else {
+			b.others[grpcUnary] = f.Command
+		}
+		b.progress("")
+	}
 }
 
 func (b *Bench) progress(text string) {
@@ -200,7 +235,7 @@ func (b *Bench) open(ctx context.Context, all *crews, t *turn) (err error) {
 		t.pids = twin.pids
 		return nil
 	}
-	if t.crew, err = all.of(ctx, t.members); err != nil {
+	if t.crew, err = all.of(ctx, &t.spec); err != nil {
 		return err
 	}
 	for _, h := range t.crew.hands {
@@ -260,10 +295,10 @@ func (b *Bench) warm(ctx context.Context, t *turn, span time.Duration) error {
 		_, err := b.once(ctx, t)
 		return err
 	}
-	if t.spec.Conns > 1 {
+	if t.spec.callers() > 1 {
 		span *= 4 // each of them has its turns, and all of them begin
 	}
-	whole := max(t.spec.Batch, t.spec.connections()) // what n is a multiple of
+	whole := max(t.spec.Batch, t.spec.callers()) // what n is a multiple of
 	least := max(16, whole)
 	if t.spec.Size >= large {
 		least = 4

@@ -84,7 +84,7 @@ func newChart(rows []Row, machine string) *chart {
 // place says in which diagram and which line a cell is; -1 for none.
 func place(s *Spec) (panel, line int) {
 	switch {
-	case s.Batch != 1 || s.Subscribers != 1 || s.Conns > 1:
+	case s.Batch != 1 || s.Subscribers != 1 || s.callers() > 1 || s.Request > 0 || s.Free:
 		return 0, -1
 	case s.Pattern == throughput:
 		panel = 1

@@ -23,6 +23,24 @@ func everything() []Row {
 	return rows
 }
 
+// TestChartPlain: where the kernel places the processes, or the way there has
+// another size, a round trip is another thing.
+func TestChartPlain(t *testing.T) {
+	left := 0
+	for _, r := range everything() {
+		if !r.Free && r.Request == 0 && r.Over == "" && r.callers() == 1 {
+			continue
+		}
+		left++
+		if _, n := place(&r.Spec); n >= 0 {
+			t.Errorf("%s is in the chart, as %s", r.name(), charted[n].name)
+		}
+	}
+	if left == 0 {
+		t.Error("there is none")
+	}
+}
+
 func TestChart(t *testing.T) {
 	c := newChart(everything(), `2 processors <"odd" & co>`)
 	for i, what := range []string{"latency", "throughput"} {

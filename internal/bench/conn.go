@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
-	"sync"
 	"syscall"
 
 	"github.com/seed-298b2b26/shm/shmnet"
@@ -71,9 +69,6 @@ type accepted struct {
 }
 
 func newConnLine(w wire, s Spec) *connLine { return &connLine{wire: w, s: s} }
-
-// connections is how many there are.
-func (s *Spec) connections() int { return max(s.Conns, 1) }
 
 // open listens, on the side that drives.
 func (l *connLine) open(o *order, r *reply) (err error) {
@@ -145,29 +140,11 @@ func (l *connLine) use(c net.Conn) {
 
 func (l *connLine) drive(ctx context.Context, n int, r *reply) error {
 	o := overhead() // once: it takes as long as some requests do
-	return l.all(r, func(e *connEnd) ([]int64, error) { return e.send(n/len(l.ends), o) })
+	return together(len(l.ends), r, func(i int) ([]int64, error) { return l.ends[i].send(n/len(l.ends), o) })
 }
 
 func (l *connLine) answer(ctx context.Context, n int, r *reply) error {
-	return l.all(r, func(e *connEnd) ([]int64, error) { return e.receive(n / len(l.ends)) })
-}
-
-// all lets each connection do its part, with a goroutine for each where there
-// are several.
-func (l *connLine) all(r *reply, f func(e *connEnd) ([]int64, error)) error {
-	if len(l.ends) == 1 {
-		d, err := f(l.ends[0])
-		r.laps(d)
-		return err
-	}
-	parts, errs := make([][]int64, len(l.ends)), make([]error, len(l.ends))
-	var wg sync.WaitGroup
-	for i, e := range l.ends {
-		wg.Go(func() { parts[i], errs[i] = f(e) })
-	}
-	wg.Wait()
-	r.laps(slices.Concat(parts...))
-	return errors.Join(errs...)
+	return together(len(l.ends), r, func(i int) ([]int64, error) { return l.ends[i].receive(n / len(l.ends)) })
 }
 
 // probe finds out whether a message fits, with a connection to itself. The

@@ -38,40 +38,49 @@ type crew struct {
 // two has processors of its own where others are measured between many.
 type crews struct {
 	b   *Bench
-	all map[int]*crew
+	all map[muster]*crew
 }
 
-// of gives n processes.
-func (c *crews) of(ctx context.Context, n int) (*crew, error) {
-	if c.all[n] == nil {
-		crew, err := c.b.muster(ctx, n)
-		if err != nil {
+// muster is what a crew is made of.
+type muster struct {
+	program string // "" for this one
+	n       int
+	free    bool // not bound to processors
+}
+
+// of gives the processes that measure a cell.
+func (c *crews) of(ctx context.Context, s *Spec) (*crew, error) {
+	program, other := c.b.others[s.Transport]
+	m := muster{program.Path, s.members(), s.Free}
+	if c.all[m] == nil {
+		var err error
+		if !other {
+			if program, err = c.b.Self(); err != nil {
+				return nil, err
+			}
+		}
+		if c.all[m], err = c.b.muster(ctx, program, m); err != nil {
+			delete(c.all, m)
 			return nil, err
 		}
-		c.all[n] = crew
 	}
-	return c.all[n], nil
+	return c.all[m], nil
 }
 
 // dismiss ends those of more than most processes.
 func (c *crews) dismiss(most int) error {
 	var err error
-	for n, crew := range c.all {
-		if n > most {
+	for m, crew := range c.all {
+		if m.n > most {
 			err = errors.Join(err, crew.dismiss())
-			delete(c.all, n)
+			delete(c.all, m)
 		}
 	}
 	return err
 }
 
-// muster starts n workers, each on a processor of its own where there are
-// enough.
-func (b *Bench) muster(ctx context.Context, n int) (*crew, error) {
-	self, err := b.Self()
-	if err != nil {
-		return nil, err
-	}
+// muster starts workers, each on a processor of its own where there are enough.
+func (b *Bench) muster(ctx context.Context, program Command, m muster) (*crew, error) {
 	memory, err := memfd.CreateSized("shm-bench", memSize, nil)
 	if err != nil {
 		return nil, err
@@ -91,14 +100,14 @@ func (b *Bench) muster(ctx context.Context, n int) (*crew, error) {
 		defer w[i].Close()
 	}
 	c := &crew{}
-	for i := range n {
+	for i := range m.n {
 		// Only two of them talk through pipes.
 		files := []*os.File{shared, r[i%2], w[1-i%2]}
 		cpu := anywhere
-		if n <= b.cpus && b.cpus > 1 {
+		if !m.free && m.n <= b.cpus && b.cpus > 1 {
 			cpu = strconv.Itoa(b.cpu(i))
 		}
-		h, err := start(ctx, self, files, cpu)
+		h, err := start(ctx, program, files, cpu)
 		if err != nil {
 			c.dismiss()
 			return nil, err
@@ -108,9 +117,9 @@ func (b *Bench) muster(ctx context.Context, n int) (*crew, error) {
 	return c, nil
 }
 
-func start(ctx context.Context, self Command, files []*os.File, args ...string) (*hand, error) {
-	h := &hand{cmd: exec.Command(self.Path), replies: make(chan reply, 16), done: make(chan struct{})}
-	h.cmd.Args = append(append([]string{}, self.Args...), args...)
+func start(ctx context.Context, program Command, files []*os.File, args ...string) (*hand, error) {
+	h := &hand{cmd: exec.Command(program.Path), replies: make(chan reply, 16), done: make(chan struct{})}
+	h.cmd.Args = append(append([]string{}, program.Args...), args...)
 	h.cmd.ExtraFiles = files
 	h.cmd.Stderr = &h.stderr
 	var err error

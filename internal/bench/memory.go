@@ -25,6 +25,7 @@ type memory struct {
 type halves struct {
 	sender, receiver mem.Region
 	slots            []byte
+	stride           int // from one slot to the next
 }
 
 const (
@@ -83,7 +84,7 @@ func (m *memory) divide() (err error) {
 		if err != nil {
 			return err
 		}
-		h.slots = slots.Bytes()
+		h.slots, h.stride = slots.Bytes(), int(m.stride)
 	}
 	return nil
 }

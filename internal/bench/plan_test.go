@@ -29,6 +29,20 @@ func TestGoals(t *testing.T) {
 		"wake-up, 64 B, after 10ms of idleness: topic, drop, sleep <= 1.15 bare futex",
 		"wake-up, 64 B, after 10ms of idleness: topic, drop, adaptive <= 1.15 bare futex",
 	}
+	for _, size := range []string{"64 B", "4 KiB", "1 MiB"} {
+		for _, s := range []string{"net/http GET, ", "gRPC unary, "} {
+			name, _, _ := strings.Cut(s, " ")
+			want = append(want,
+				s+size+", one after the other: "+name+" over shmnet, sleep <= 1 "+name+" over Unix socket",
+				s+size+", one after the other: "+name+" over shmnet, adaptive, anywhere <= 1 "+name+" over Unix socket, anywhere")
+		}
+	}
+	want = append(want,
+		"net/http GET, 1 KiB, on 64 connections at once: net/http over shmnet, sleep >= 1 net/http over Unix socket",
+		"net/http GET, 1 KiB, on 64 connections at once: net/http over shmnet, adaptive, anywhere >= 1 net/http over Unix socket, anywhere",
+		"gRPC unary, 1 KiB, 64 callers on one connection: gRPC over shmnet, sleep >= 1 gRPC over Unix socket",
+		"gRPC unary, 1 KiB, 64 callers on one connection: gRPC over shmnet, adaptive, anywhere >= 1 gRPC over Unix socket, anywhere",
+	)
 	var got []string
 	for _, g := range plan() {
 		for _, goal := range g.goals {
@@ -37,15 +51,69 @@ func TestGoals(t *testing.T) {
 				sign = ">="
 			}
 			if goal.absolute == 0 {
-				theirs = (&Row{Spec: g.cells[goal.theirs]}).name()
+				theirs = named(g.cells[goal.theirs])
 			} else if goal.absolute != 20e6 {
 				theirs = fmt.Sprint(goal.absolute)
 			}
-			got = append(got, fmt.Sprintf("%s: %s %s %v %s", g.title, (&Row{Spec: g.cells[goal.ours]}).name(), sign, goal.ratio, theirs))
+			got = append(got, fmt.Sprintf("%s: %s %s %v %s", g.title, named(g.cells[goal.ours]), sign, goal.ratio, theirs))
 		}
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the goals are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// named is a cell's name, of many at once without how many there were.
+func named(s Spec) string {
+	s.Conns, s.Callers = 0, 0
+	return (&Row{Spec: s}).name()
+}
+
+// TestCalls: each call is compared with itself over a Unix socket, and with
+// the same bytes without it.
+func TestCalls(t *testing.T) {
+	found := map[string]int{}
+	for _, g := range plan() {
+		for _, s := range g.cells {
+			if s.Over == "" {
+				continue
+			}
+			found[fmt.Sprintf("%s over %s of %d by %d", s.Transport, s.Over, s.Size, s.callers())]++
+			count := func(what string, f func(o *Spec) bool, want int) {
+				t.Helper()
+				n := 0
+				for _, o := range g.cells {
+					if f(&o) {
+						n++
+					}
+				}
+				if n != want {
+					t.Errorf("%s: %s has %d %s, want %d", g.title, named(s), n, what, want)
+				}
+			}
+			alone := 1
+			if s.Callers > 0 {
+				alone = 0
+			}
+			count("of the same bytes", s.alone, alone)
+			over := 1
+			if s.Over == unix {
+				over = 0
+			}
+			count("of the same over a Unix socket", func(o *Spec) bool { return s.comparable(unix, o) }, over)
+		}
+	}
+	for _, service := range []string{httpGET, grpcUnary} {
+		for _, over := range []string{unix, shmnets} {
+			for _, size := range callSizes {
+				if n := found[fmt.Sprintf("%s over %s of %d by 1", service, over, size)]; n != 2 {
+					t.Errorf("%d cells are %s over %s of %d bytes, want one bound and one anywhere", n, service, over, size)
+				}
+			}
+			if n := found[fmt.Sprintf("%s over %s of 1024 by 64", service, over)]; n != 2 {
+				t.Errorf("%d cells are %s over %s, 64 at once, want one bound and one anywhere", n, service, over)
+			}
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ type Row struct {
 	FutexRatio float64 `json:"futex_ratio,omitempty"`
 	UnixRatio  float64 `json:"unix_ratio,omitempty"`
 	PipeRatio  float64 `json:"pipe_ratio,omitempty"`
+	AloneRatio float64 `json:"alone_ratio,omitempty"` // of a call: to the same bytes without the service
 }
 
 func (b *Bench) newReport() (*report, error) {
@@ -74,9 +75,14 @@ func (r *report) group(g *group, turns []*turn) error {
 		} {
 			// One that is read as this one is, or the only one there is.
 			for _, o := range turns {
-				if o.spec.Transport == k && o.spec.Size == t.spec.Size && (o.spec.Read == t.spec.Read || *to == 0) && t.spec.Transport != k {
+				if t.spec.comparable(k, &o.spec) && (o.spec.Read == t.spec.Read || *to == 0) {
 					*to = ratio(t, o)
 				}
+			}
+		}
+		for _, o := range turns {
+			if t.spec.alone(&o.spec) {
+				rows[i].AloneRatio = ratio(t, o)
 			}
 		}
 	}
@@ -94,6 +100,24 @@ func (r *report) group(g *group, turns []*turn) error {
 		return nil
 	}
 	return r.table(g, turns, rows)
+}
+
+// comparable reports whether another cell is what this one is compared with as
+// the transport k; a service is compared with itself.
+func (s *Spec) comparable(k string, o *Spec) bool {
+	if s.Size != o.Size || s.Free != o.Free {
+		return false
+	}
+	if s.Over != "" {
+		return s.Over != k && o.Over == k && o.Transport == s.Transport
+	}
+	return s.Transport != k && o.Transport == k
+}
+
+// alone reports whether another cell is the same bytes as those of this
+// service, without it.
+func (s *Spec) alone(o *Spec) bool {
+	return s.Over != "" && s.Over == o.Transport && s.Wait == o.Wait && s.Size == o.Size && s.Free == o.Free
 }
 
 // ratio is the median of ours to theirs in the same round; 0 where one was
@@ -132,7 +156,7 @@ func (t *turn) row() Row {
 	case paced:
 		row.CPU = median(all(func(m *measurement) float64 { return m.CPU }))
 	default:
-		if t.spec.Conns > 1 {
+		if t.spec.callers() > 1 {
 			v := all(func(m *measurement) float64 { return m.Rate })
 			row.Msgs, row.MsgsMin, row.MsgsMax = median(v), slices.Min(v), slices.Max(v)
 		}
@@ -161,7 +185,11 @@ func (r *report) table(g *group, turns []*turn, rows []Row) error {
 	case paced:
 		fmt.Fprintln(w, "  what\tprocessor time\tlost\tprocesses")
 	default:
-		fmt.Fprintln(w, "  what\tp50\tp99\tp99.9\tlowest p50\thighest p50\tof limit\tof Unix\tprocesses")
+		of := "of limit"
+		if g.cells[0].Over != "" {
+			of = "bytes alone\tthe rest"
+		}
+		fmt.Fprintf(w, "  what\tp50\tp99\tp99.9\tlowest p50\thighest p50\t%s\tof Unix\tprocesses\n", of)
 	}
 	for i := range rows {
 		row := &rows[i]
@@ -175,18 +203,39 @@ func (r *report) table(g *group, turns []*turn, rows []Row) error {
 		case row.Pattern == paced:
 			fmt.Fprintf(w, "%.1f ns\t%d\t%s", row.CPU, row.Lost, pidList(row.PIDs))
 		default:
+			of := times(row.LimitRatio)
+			if g.cells[0].Over != "" {
+				of = row.parts()
+			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", nanos(row.P50), nanos(row.P99), nanos(row.P999), nanos(row.P50Min), nanos(row.P50Max),
-				times(row.LimitRatio), times(row.UnixRatio), pidList(row.PIDs))
+				of, times(row.UnixRatio), pidList(row.PIDs))
 		}
 		fmt.Fprintln(w)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if name := services[g.cells[0].Transport]; slices.ContainsFunc(rows, func(r Row) bool { return r.AloneRatio > 0 }) {
+		fmt.Fprintf(r.out, "  The bytes alone are as many, there and back, on the same connections without %s; the rest is %s itself.\n", name, name)
+	}
 	for _, goal := range g.goals {
 		r.verdict(&goal, turns, rows)
 	}
 	return nil
+}
+
+// parts gives the time of a call in two parts, where it is known: what the
+// bytes take, and the rest. Of many at once it is only known how many there
+// would be.
+func (r *Row) parts() string {
+	switch {
+	case r.AloneRatio == 0:
+		return "-\t-"
+	case r.callers() > 1:
+		return scaled(r.Msgs/r.AloneRatio) + " a second\t-"
+	}
+	alone := r.P50 / r.AloneRatio
+	return nanos(alone) + "\t" + nanos(max(r.P50-alone, 0))
 }
 
 // verdict says where a goal is reached, and where we lose.
@@ -236,6 +285,9 @@ func (r *report) end() error {
 	return err
 }
 
+// services are what they are called.
+var services = map[string]string{httpGET: "net/http", grpcUnary: "gRPC"}
+
 // name is what a cell is called in a table.
 func (r *Row) name() string {
 	s := r.Transport
@@ -263,8 +315,18 @@ func (r *Row) name() string {
 	case shmnets:
 		s = "shmnet, " + r.Wait
 	}
+	if r.Over != "" {
+		over := Row{Spec: Spec{Transport: r.Over, Wait: r.Wait}}
+		s = services[s] + " over " + over.name()
+	}
 	if r.InPlace {
 		s += ", in place"
+	}
+	if r.Free {
+		s += ", anywhere"
+	}
+	if r.Request > 0 {
+		s += fmt.Sprintf(", %s there", sized(r.Request))
 	}
 	if r.Batch > 1 {
 		s += fmt.Sprintf(", batches of %d", r.Batch)
@@ -272,7 +334,7 @@ func (r *Row) name() string {
 	if r.Read == "touch" {
 		s += fmt.Sprintf(", %s touched only", sized(r.Size))
 	}
-	if r.Conns > 1 {
+	if r.callers() > 1 {
 		s += fmt.Sprintf(", %s a second", scaled(r.Msgs))
 	}
 	if r.Subscribers > 1 {

@@ -34,13 +34,13 @@ type inPlace interface {
 // one before is read.
 const piece = 64 << 10
 
-// put sends a message.
-func (l *streamLine) put() error {
+// put sends so many bytes as a message.
+func (l *streamLine) put(n int) error {
 	if l.place == nil {
-		_, err := l.out.Write(l.buf)
+		_, err := l.out.Write(l.buf[:n])
 		return err
 	}
-	for left := l.buf; len(left) > 0; {
+	for left := l.buf[:n]; len(left) > 0; {
 		b, err := l.place.Reserve(min(len(left), piece))
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func (l *streamLine) get(n int, touch bool) error {
 }
 
 func newStream(s Spec) streamLine {
-	return streamLine{s: s, buf: make([]byte, s.Size), big: make([]byte, max(64<<10, s.Size))}
+	return streamLine{s: s, buf: make([]byte, max(s.Size, s.request())), big: make([]byte, max(64<<10, s.Size))}
 }
 
 func (l *streamLine) drive(ctx context.Context, n int, r *reply) error {
@@ -106,7 +106,7 @@ func (l *streamLine) send(n int, overhead int64) ([]int64, error) {
 			time.Sleep(l.s.Idle)
 			binary.LittleEndian.PutUint64(l.buf, uint64(time.Now().UnixNano()))
 		}
-		if err := l.put(); err != nil {
+		if err := l.put(l.s.request()); err != nil {
 			return nil, err
 		}
 		if l.s.Pattern == latency {
@@ -134,10 +134,10 @@ func (l *streamLine) receive(n int) (d []int64, err error) {
 			d = append(d, time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(l.buf)))
 			continue
 		}
-		if err := l.get(l.s.Size, false); err != nil {
+		if err := l.get(l.s.request(), false); err != nil {
 			return nil, err
 		}
-		if err := l.put(); err != nil {
+		if err := l.put(l.s.Size); err != nil {
 			return nil, err
 		}
 	}

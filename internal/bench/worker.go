@@ -110,18 +110,30 @@ type worker struct {
 	in     *os.File
 	out    *os.File
 	lines  map[int]line // by the number of the cell
+
+	services map[string]Service
 }
 
 // anywhere in place of a processor leaves the choice to the kernel. No -1: that
 // would be a flag.
 const anywhere = "any"
 
+// protocol is the version of what is said between Bench and Worker, and of
+// Spec. Who changes what a cell is counts on, so that no other program measures
+// what was not asked.
+const protocol = "shm-bench 1"
+
 // Worker is what the other processes run, with the processor to run on, or
 // anywhere. It ends when its standard input does, so no worker outlives a killed
-// parent.
-func Worker(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+// parent. A program of its own may bring more services than the one that is
+// here, which is net/http; asked for "protocol", it says what it speaks.
+func Worker(ctx context.Context, args []string, in io.Reader, out io.Writer, more ...Service) error {
 	if len(args) != 1 {
 		return fmt.Errorf("no processor")
+	}
+	if args[0] == "protocol" {
+		_, err := fmt.Fprintln(out, protocol)
+		return err
 	}
 	cpu := -1
 	if args[0] != anywhere {
@@ -146,7 +158,10 @@ func Worker(ctx context.Context, args []string, in io.Reader, out io.Writer) err
 			orders <- o
 		}
 	}()
-	w := &worker{procs: runtime.GOMAXPROCS(0), pinned: cpu >= 0, lines: map[int]line{}}
+	w := &worker{procs: runtime.GOMAXPROCS(0), pinned: cpu >= 0, lines: map[int]line{}, services: map[string]Service{}}
+	for _, s := range append(more, overHTTP) {
+		w.services[s.Name] = s
+	}
 	if err := pin(cpu); err != nil {
 		return err
 	}
@@ -262,19 +277,26 @@ func (w *worker) line(s *Spec) (line, error) {
 	if wire, ok := wires[s.Transport]; ok {
 		return newConnLine(wire, *s), nil
 	}
+	if service, ok := w.services[s.Transport]; ok {
+		wire, ok := wires[s.Over]
+		if !ok {
+			return nil, fmt.Errorf("%s over %q is not possible", s.Transport, s.Over)
+		}
+		return newServiceLine(service, wire, *s), nil
+	}
 	region := mem.Of(w.memory.Bytes())
 	switch s.Transport {
 	case limit:
 		if s.Size == small && s.Read == "all" {
 			return newRingLine(region, s)
 		}
-		return newWideLine(*s), nil
+		return newSlotLine(*s, &wide{}, &wide{}), nil
 	case buffer:
 		return newBufferLine(region, s)
 	case futex:
 		return newFutexLine(region, s)
 	case segment:
-		return newSegmentLine(*s), nil
+		return newSlotLine(*s, &bounded{}, &bounded{}), nil
 	case pipe:
 		l := &pipeLine{streamLine: newStream(*s), w: w}
 		l.in, l.out = w.in, w.out
