@@ -15,12 +15,17 @@ func newBench(env *Env) *cobra.Command {
 	b := &bench.Bench{}
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure topics beside pipes, sockets and what is possible",
-		Long: `Measure topics between processes of this machine, beside a memory segment with
-semaphores, pipes, Unix sockets and TCP, a bare futex, and the limit: a ring
-between two processes that is nothing but loads and stores, in Go and, where
-there is a compiler, in C. Messages have 8 bytes to 16 MiB; they go there and
-back, or one way as fast as they can; both sides spin, sleep, or adapt.
+		Short: "Measure topics and connections beside pipes, sockets and what is possible",
+		Long: `Measure topics and connections between processes of this machine, beside a
+memory segment with semaphores, pipes, Unix sockets and TCP, a bare futex, and
+the limit: a ring between two processes that is nothing but loads and stores, in
+Go and, where there is a compiler, in C. Messages have 8 bytes to 16 MiB; they go
+there and back, or one way as fast as they can; both sides spin, sleep, or adapt.
+
+Calls of net/http and gRPC are measured over connections of each kind, one after
+the other and 64 at once, beside what the same bytes take without them. gRPC needs
+another program, shm-bench-grpc: from PATH, or built on the spot where the
+command runs in a checkout of this module and there is a go command.
 
 What is compared was measured in turns within the same second; figures of
 different groups or different runs say less, for processors change their speed.

@@ -37,6 +37,9 @@ const (
 	benchLarge = "round trip, 1 MiB, both sides sleeping"
 	benchConns = "1 KiB on 64 connections at once"
 	benchMany  = "stream, 64 B, one to three"
+	benchGET   = "net/http GET, 4 KiB"
+	benchGETs  = "net/http GET, 1 KiB, on 64"
+	benchUnary = "gRPC unary, 4 KiB"
 )
 
 func startBench(t *testing.T, args ...string) *benchmark {
@@ -87,6 +90,7 @@ func (b *benchmark) end() (text string, code int) {
 // benchRow is a line of the JSON output.
 type benchRow struct {
 	Transport   string
+	Over        string
 	Policy      string
 	Pattern     string
 	Wait        string
@@ -144,10 +148,15 @@ func (r *benchRow) check(t *testing.T, parent int) {
 			t.Errorf("%s is %q, want one of %q", name, got, want)
 		}
 	}
-	one("transport", r.Transport, "limit", "limit_c", "topic", "topic_c", "segment", "pipe", "unix", "unixpacket", "tcp", "shmnet", "futex", "buffer")
+	one("transport", r.Transport, "limit", "limit_c", "topic", "topic_c", "segment", "pipe", "unix", "unixpacket", "tcp", "shmnet", "futex", "buffer", "http", "grpc")
 	one("pattern", r.Pattern, "latency", "throughput", "paced", "wakeup")
 	one("wait", r.Wait, "spin", "sleep", "adaptive")
 	one("read", r.Read, "all", "touch")
+	if r.Transport == "http" || r.Transport == "grpc" {
+		one("over", r.Over, "unix", "tcp", "shmnet")
+	} else {
+		r.absent(t, "over", "alone_ratio")
+	}
 	if r.Transport == "topic" || r.Transport == "topic_c" {
 		one("policy", r.Policy, "block", "drop")
 	} else {
@@ -186,12 +195,13 @@ func (r *benchRow) check(t *testing.T, parent int) {
 		}
 		r.absent(t, "p50_ns", "p99_ns", "p999_ns")
 	}
-	if r.Transport == "unix" {
+	if r.Transport == "unix" || r.Over == "unix" {
 		r.absent(t, "unix_ratio")
 	} else {
 		r.number(t, "unix_ratio")
 	}
-	if r.Transport == "limit" {
+	call := r.Over != "" || r.fields["request"] != nil
+	if r.Transport == "limit" || call {
 		r.absent(t, "limit_ratio")
 	} else if runtime.NumCPU() > 1 && r.fields["connections"] == nil {
 		r.number(t, "limit_ratio")
@@ -208,6 +218,8 @@ func TestBenchJSON(t *testing.T) {
 		{benchLarge, []string{"topic", "unix", "pipe", "tcp", "segment", "shmnet"}},
 		{benchMany, []string{"topic"}},
 		{benchConns, []string{"unix", "unixpacket", "tcp", "shmnet"}},
+		{benchGET, []string{"http", "unix", "tcp", "shmnet"}},
+		{benchGETs, []string{"http", "unix", "tcp", "shmnet"}},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			b := startBench(t, "--json", "--only", c.title)
@@ -216,8 +228,16 @@ func TestBenchJSON(t *testing.T) {
 				t.Fatalf("exit status %d\n%s", code, b.err.String())
 			}
 			rows := b.rows(text)
+			over := map[string]bool{}
 			for i := range rows {
 				rows[i].check(t, b.Process.Pid)
+				if rows[i].Transport == "http" {
+					over[rows[i].Over] = true
+					rows[i].number(t, "alone_ratio")
+				}
+			}
+			if slices.Contains(c.want, "http") && len(over) != 3 {
+				t.Errorf("net/http over %v in\n%s", over, text)
 			}
 			for _, transport := range c.want {
 				if !slices.ContainsFunc(rows, func(r benchRow) bool { return r.Transport == transport && r.Skipped == "" }) {
@@ -333,6 +353,41 @@ func TestBenchNoCompiler(t *testing.T) {
 	}
 }
 
+// TestBenchNoGRPC: without its program gRPC is missing, which is no failure,
+// and it says what to do.
+func TestBenchNoGRPC(t *testing.T) {
+	path, err := exec.LookPath("shm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Dir(path))
+	missing := func(wants ...string) {
+		t.Helper()
+		b := startBench(t, "--json", "--only", benchUnary)
+		text, code := b.end()
+		if code != 0 || b.err.Len() > 0 {
+			t.Fatalf("exit status %d\n%s", code, b.err.String())
+		}
+		skipped, measured := 0, 0
+		for _, r := range b.rows(text) {
+			switch {
+			case r.Transport != "grpc" && r.Skipped == "":
+				measured++
+			case slices.ContainsFunc(wants, func(want string) bool { return strings.Contains(r.Skipped, want) }):
+				skipped++
+			default:
+				t.Errorf("%s is skipped because of %q, want one of %q", r.Transport, r.Skipped, wants)
+			}
+		}
+		if skipped != 4 || measured == 0 {
+			t.Errorf("%d cells are skipped, and %d others measured, in\n%s", skipped, measured, text)
+		}
+	}
+	missing("there is no go command", "is another user's") // in a checkout
+	t.Chdir(t.TempDir())
+	missing("no shm-bench-grpc in PATH: in a clone, go -C bench/grpc install ./shm-bench-grpc")
+}
+
 func TestBenchSVG(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bench.svg")
 	b := startBench(t, "--svg", path, "--only", benchSleep)
@@ -362,7 +417,7 @@ func TestBenchInterrupted(t *testing.T) {
 			if err := os.WriteFile(path, []byte("before"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			b := startBench(t, "--json", "--svg", path, "--only", "64 B")
+			b := startBench(t, "--json", "--svg", path, "--only", "round trip, 64 B")
 			if !b.lines.Scan() {
 				t.Fatalf("it ends without a line: %s", b.err.String())
 			}
@@ -406,6 +461,7 @@ func TestBenchBad(t *testing.T) {
 		want string
 	}{
 		{[]string{"--only", "no such title"}, 2, `no group has "no such title" in its title`},
+		{[]string{"--only", "GET", "--svg", filepath.Join(dir, "a.svg")}, 2, "nothing for a chart"},
 		{[]string{"--only", "processor time", "--svg", filepath.Join(dir, "a.svg")}, 2, "nothing for a chart"},
 		{[]string{"--svg", filepath.Join(dir, "no", "a.svg")}, 3, "no such file or directory"},
 		{[]string{"--svg", dir}, 1, "not a regular file"},

@@ -93,15 +93,20 @@ bytes_per_s, samples, gaps, missed, and of the times between samples period_ns,
 jitter_p50_ns, jitter_p90_ns, jitter_p99_ns and jitter_max_ns.
 
 bench writes one line a measurement: transport (limit, limit_c, topic, topic_c,
-segment, pipe, unix, unixpacket, tcp, shmnet, futex or buffer), policy (block or drop), pattern
-(latency, throughput, paced or wakeup), wait (spin, sleep or adaptive), size,
-subscribers, batch, read (all or touch), slots, idle_ns, connections,
-in_place, pids, rounds, p50_ns, p99_ns and p999_ns of the round trip or the wake-up, p50_ns_min
-and p50_ns_max of the rounds, msgs_per_s (with lost ones left out), msgs_per_s_min and
+segment, pipe, unix, unixpacket, tcp, shmnet, futex or buffer; http and grpc, with
+over, the transport below them), policy (block or drop), pattern (latency,
+throughput, paced or wakeup), wait (spin, sleep or adaptive), size, request (bytes
+there, where only the way back has that size), subscribers, batch, read (all or
+touch), slots, idle_ns, connections, callers (at once on one connection),
+in_place, free (where the kernel places the processes), pids, rounds, p50_ns,
+p99_ns and p999_ns of the round trip or the wake-up, p50_ns_min and p50_ns_max of
+the rounds, msgs_per_s (with lost ones left out), msgs_per_s_min and
 msgs_per_s_max, bytes_per_s, cpu_ns a sample of the publisher, lost, and
-limit_ratio, limit_c_ratio, buffer_ratio, futex_ratio, unix_ratio and
-pipe_ratio: this one's p50_ns, msgs_per_s or cpu_ns divided by theirs, measured
-in the same second. Where skipped says why, nothing was measured.`
+limit_ratio, limit_c_ratio, buffer_ratio, futex_ratio, unix_ratio and pipe_ratio:
+this one's p50_ns, msgs_per_s (of streams, and of many at once) or cpu_ns divided
+by theirs, measured in the same second; of http and grpc unix_ratio is to
+themselves over unix, and alone_ratio to the same bytes without them. Where
+skipped says why, nothing was measured.`
 
 var exitStatuses = [][2]string{
 	{"0", "Done. Also when the reader of standard output closes it early."},
