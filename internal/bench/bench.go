@@ -137,7 +137,7 @@ func (b *Bench) build(ctx context.Context, groups []group) {
 		}
 		b.progress("building " + programGRPC)
 		go func() {
-			c, err := findGRPC(ctx, limit)
+			c, err := b.findGRPC(ctx, limit)
 			grpc <- found{c, err}
 		}()
 	}

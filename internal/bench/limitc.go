@@ -92,6 +92,7 @@ func newTwin(ctx context.Context, files map[string]string, args ...string) (*twi
 	}
 	program := filepath.Join(dir, "twin")
 	cc := exec.CommandContext(ctx, compiler, "-std=gnu11", "-O2", "-o", program, filepath.Join(dir, "twin.c"))
+	cc.Env = append(os.Environ(), "TMPDIR="+dir) // it leaves files there when it is killed
 	if out, err := cc.CombinedOutput(); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

@@ -3,12 +3,14 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,7 +33,7 @@ var errNoProgram = fmt.Errorf("no %s in PATH: in a clone, go -C %s install ./%s"
 
 // findGRPC gives the program: from PATH, or built from the checkout that the
 // current directory is in. In the go command's cache nobody has to clean it up.
-func findGRPC(ctx context.Context, limit time.Duration) (Command, error) {
+func (b *Bench) findGRPC(ctx context.Context, limit time.Duration) (Command, error) {
 	path, err := exec.LookPath(programGRPC)
 	if err != nil {
 		dir, err := os.Getwd()
@@ -41,16 +43,16 @@ func findGRPC(ctx context.Context, limit time.Duration) (Command, error) {
 		if dir, err = checkout(dir, os.Geteuid()); err != nil {
 			return Command{}, err
 		}
-		if path, err = build(ctx, dir, limit); err != nil {
+		if path, err = b.buildGRPC(ctx, dir, limit); err != nil {
 			return Command{}, err
 		}
 	}
 	// Whatever has this name: an older one would measure something else.
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	said, err := output(exec.CommandContext(ctx, path, "protocol"))
+	said, err := output(exec.CommandContext(ctx, path, orderProtocol))
 	if err != nil {
-		return Command{}, fmt.Errorf("%s protocol: %w", path, err)
+		return Command{}, fmt.Errorf("%s %s: %w", path, orderProtocol, err)
 	}
 	if said != protocol {
 		return Command{}, fmt.Errorf("%s speaks %q, and this is %q: install it again, or remove it", path, said, protocol)
@@ -80,6 +82,59 @@ func checkout(dir string, uid int) (string, error) {
 	}
 }
 
+// build has another process build the program, which cleans up should this one
+// be killed, and gives the program's path.
+func (b *Bench) buildGRPC(ctx context.Context, dir string, limit time.Duration) (string, error) {
+	self, err := b.Self()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, self.Path)
+	cmd.Args = append(slices.Clone(self.Args), orderBuild, dir, limit.String())
+	stdin, err := cmd.StdinPipe() // which ends when this process does
+	if err != nil {
+		return "", err
+	}
+	cmd.Cancel, cmd.WaitDelay = stdin.Close, 5*time.Second
+	line, err := output(cmd)
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
+		return "", err
+	}
+	var r reply
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		return "", err
+	}
+	if r.Skip != "" {
+		return "", errors.New(r.Skip)
+	}
+	return r.Address, nil
+}
+
+// builder is a worker that builds the program, until its input ends.
+func builder(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	if len(args) != 2 {
+		return errors.New("a directory and a limit are wanted")
+	}
+	limit, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		io.Copy(io.Discard, in)
+		cancel(errParent)
+	}()
+	r := reply{PID: os.Getpid()}
+	if r.Address, err = build(ctx, args[0], limit); err != nil {
+		r.Skip = err.Error()
+	}
+	return json.NewEncoder(out).Encode(&r)
+}
+
 // build has the go command build the program into its cache, and gives its
 // path there.
 func build(ctx context.Context, dir string, limit time.Duration) (string, error) {
@@ -87,19 +142,25 @@ func build(ctx context.Context, dir string, limit time.Duration) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("%w; to build it here there is no go command", errNoProgram)
 	}
-	// The go command gets a signal when the thread that started it ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	scratch, err := os.MkdirTemp("", "shm-bench-")
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		// A compiler that was killed may just be making its last file.
+		for range 100 {
+			if os.RemoveAll(scratch) == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(limited, command, "-C", dir, "tool", "-n", programGRPC)
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOOS=", "GOARCH=")
-	cmd.WaitDelay = 2 * time.Second
-	bind(cmd)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOOS=", "GOARCH=", "GOTMPDIR="+scratch)
+	killWhole(cmd)
 	path, err := output(cmd)
-	if limited.Err() != nil {
-		kill(cmd) // which has had its time to clean up
-	}
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)

@@ -70,7 +70,7 @@ func TestFindGRPC(t *testing.T) {
 		dir := t.TempDir()
 		path := write(t, "#!/bin/sh\n[ \"$1\" = protocol ] || exit 9\n"+c.script+"\n", 0o700, dir, programGRPC)
 		t.Setenv("PATH", dir+":/usr/bin:/bin")
-		got, err := findGRPC(t.Context(), time.Minute)
+		got, err := new(Bench).findGRPC(t.Context(), time.Minute)
 		if c.want == "" {
 			if err != nil || got.Path != path {
 				t.Errorf("%s: %+v, %v", c.script, got, err)

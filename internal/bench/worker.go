@@ -114,6 +114,13 @@ type worker struct {
 	services map[string]Service
 }
 
+// What Worker is asked in place of a processor: what it speaks, and to build
+// another one, see builder.
+const (
+	orderProtocol = "protocol"
+	orderBuild    = "build"
+)
+
 // anywhere in place of a processor leaves the choice to the kernel. No -1: that
 // would be a flag.
 const anywhere = "any"
@@ -126,12 +133,14 @@ const protocol = "shm-bench 1"
 // Worker is what the other processes run, with the processor to run on, or
 // anywhere. It ends when its standard input does, so no worker outlives a killed
 // parent. A program of its own may bring more services than the one that is
-// here, which is net/http; asked for "protocol", it says what it speaks.
+// here, which is net/http; asked for the protocol, it says what it speaks.
 func Worker(ctx context.Context, args []string, in io.Reader, out io.Writer, more ...Service) error {
-	if len(args) != 1 {
+	switch {
+	case len(args) > 0 && args[0] == orderBuild:
+		return builder(ctx, args[1:], in, out)
+	case len(args) != 1:
 		return fmt.Errorf("no processor")
-	}
-	if args[0] == "protocol" {
+	case args[0] == orderProtocol:
 		_, err := fmt.Fprintln(out, protocol)
 		return err
 	}

@@ -388,6 +388,64 @@ func TestBenchNoGRPC(t *testing.T) {
 	missing("no shm-bench-grpc in PATH: in a clone, go -C bench/grpc install ./shm-bench-grpc")
 }
 
+// TestBenchBuilding: whoever ends the command while it builds gRPC's program
+// ends that too, and what it has made until then goes.
+func TestBenchBuilding(t *testing.T) {
+	shm, err := exec.LookPath("shm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+		t.Run(sig.String(), func(t *testing.T) {
+			dir, temporary := t.TempDir(), t.TempDir()
+			write := func(text, name string) {
+				t.Helper()
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.MkdirAll(filepath.Join(dir, "bench", "grpc"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write("module github.com/seed-298b2b26/shm/bench/grpc\n", "bench/grpc/go.mod")
+			// It makes what the go command makes, and never comes to an end.
+			write("#!/bin/sh\nPATH=/usr/bin:/bin\nmkdir $GOTMPDIR/go-build1\necho $$ >$GOTMPDIR/pid\nexec sleep 1000\n", "go")
+			t.Chdir(dir)
+			t.Setenv("TMPDIR", temporary)
+			t.Setenv("PATH", filepath.Dir(shm)+":"+dir)
+			b := startBench(t, "--json", "--only", benchUnary)
+			pid := 0
+			await(t, "go to run", func() bool {
+				names, _ := filepath.Glob(filepath.Join(temporary, "*", "pid"))
+				if len(names) == 1 {
+					text, _ := os.ReadFile(names[0])
+					fmt.Sscan(string(text), &pid)
+				}
+				return pid > 0
+			})
+			b.Process.Signal(sig)
+			if text, code := b.end(); text != "" || sig == syscall.SIGINT && code != 130 {
+				t.Errorf("exit status %d\n%s%s", code, text, b.err.String())
+			}
+			await(t, "nothing to be left", func() bool {
+				stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+				names, _ := os.ReadDir(temporary)
+				return (err != nil || strings.Contains(string(stat), ") Z ")) && len(names) == 0
+			})
+		})
+	}
+}
+
+// await waits until something is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it takes too long for %s", what)
+		}
+	}
+}
+
 func TestBenchSVG(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bench.svg")
 	b := startBench(t, "--svg", path, "--only", benchSleep)
