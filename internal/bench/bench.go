@@ -98,7 +98,7 @@ func (b *Bench) Run(ctx context.Context) (err error) {
 	}
 	budget := newBudget(b.Quick, groups)
 	report.begin()
-	crews := &crews{b: b, all: map[muster]*crew{}}
+	crews := &crews{b: b, all: map[roster]*crew{}}
 	defer func() {
 		if e := crews.dismiss(0); err == nil && ctx.Err() == nil {
 			err = e

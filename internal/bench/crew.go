@@ -38,11 +38,11 @@ type crew struct {
 // two has processors of its own where others are measured between many.
 type crews struct {
 	b   *Bench
-	all map[muster]*crew
+	all map[roster]*crew
 }
 
-// muster is what a crew is made of.
-type muster struct {
+// roster is what a crew is made of.
+type roster struct {
 	program string // "" for this one
 	n       int
 	free    bool // not bound to processors
@@ -51,7 +51,7 @@ type muster struct {
 // of gives the processes that measure a cell.
 func (c *crews) of(ctx context.Context, s *Spec) (*crew, error) {
 	program, other := c.b.others[s.Transport]
-	m := muster{program.Path, s.members(), s.Free}
+	m := roster{program.Path, s.members(), s.Free}
 	if c.all[m] == nil {
 		var err error
 		if !other {
@@ -80,7 +80,7 @@ func (c *crews) dismiss(most int) error {
 }
 
 // muster starts workers, each on a processor of its own where there are enough.
-func (b *Bench) muster(ctx context.Context, program Command, m muster) (*crew, error) {
+func (b *Bench) muster(ctx context.Context, program Command, m roster) (*crew, error) {
 	memory, err := memfd.CreateSized("shm-bench", memSize, nil)
 	if err != nil {
 		return nil, err

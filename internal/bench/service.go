@@ -28,7 +28,7 @@ type Dial func(ctx context.Context) (net.Conn, error)
 
 // Client is the side that calls.
 type Client interface {
-	// Caller gives a function that makes a call and looks at each byte of the
+	// Caller gives a function that makes a call and takes the whole of the
 	// answer. Different callers call at once.
 	Caller() func(ctx context.Context) error
 
