@@ -76,6 +76,7 @@ type bell struct {
 	buf     [64]byte
 	got     int
 	gotErr  error
+	fresh   bool // the socket was not looked at yet
 	receive func(uintptr) bool
 	send    func(uintptr)
 	poll    func(uintptr)
@@ -102,6 +103,11 @@ func (b *bell) init(socket *net.UnixConn) error {
 	b.in.woken, b.out.woken = make(chan struct{}, 1), make(chan struct{}, 1)
 	b.in.bell, b.out.bell = b, b
 	b.receive = func(fd uintptr) bool {
+		if b.fresh {
+			if b.fresh = false; sys.Quiet(int(fd)) {
+				return false // as it is most often
+			}
+		}
 		b.got, b.gotErr = b.drain(fd)
 		return b.gotErr != syscall.EAGAIN
 	}
@@ -184,7 +190,7 @@ func (b *bell) listen(r *role, reads uint64) {
 	b.listener = r
 	b.mu.Unlock()
 
-	b.gotErr = nil
+	b.gotErr, b.fresh = nil, true
 	err := b.raw.Read(b.receive)
 	if err == nil {
 		err = b.gotErr

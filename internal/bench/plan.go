@@ -56,6 +56,15 @@ func (s Spec) beside() Spec { s.guest = true; return s }
 
 func (g *group) has(s Spec) bool { return slices.Contains(g.cells, s) }
 
+// beats adds a goal between two cells of the group, over a Unix socket the
+// other.
+func (g *group) beats(ours, theirs Spec, ratio float64) {
+	g.goals = append(g.goals, goal{
+		ours: slices.Index(g.cells, ours), theirs: slices.Index(g.cells, theirs), what: "Unix socket",
+		ratio: ratio, least: ours.Pattern == throughput || ours.callers() > 1,
+	})
+}
+
 // plan is what is measured: what has goals first, and then the other sizes,
 // and more subscribers.
 func plan() []group {
@@ -112,6 +121,16 @@ func sleeping(size int) group {
 		cell(segment, latency, sleep, size), topicCell("block", latency, sleep, size), topicCell("block", latency, adaptive, size),
 		cell(shmnets, latency, sleep, size), cell(shmnets, latency, adaptive, size), cell(shmnets, latency, adaptive, size).inPlace(),
 		cell(limit, latency, spin, size).beside())
+	switch size {
+	case small:
+		g.beats(cell(shmnets, latency, sleep, size), cell(unix, latency, sleep, size), 1.05)
+		g.beats(cell(shmnets, latency, adaptive, size), cell(unix, latency, sleep, size), 0.1)
+	case 4 << 10:
+		g.beats(cell(shmnets, latency, sleep, size), cell(unix, latency, sleep, size), 1)
+		g.beats(cell(shmnets, latency, adaptive, size), cell(unix, latency, sleep, size), 0.2)
+	case large:
+		g.beats(cell(shmnets, latency, sleep, size), cell(unix, latency, sleep, size), 1)
+	}
 	return g
 }
 
@@ -138,10 +157,22 @@ func streamed(size int) group {
 		cell(segment, throughput, sleep, size), cell(segment, throughput, spin, size),
 		topicCell("block", throughput, sleep, size), topicCell("drop", throughput, adaptive, size),
 		cell(shmnets, throughput, sleep, size), cell(shmnets, throughput, adaptive, size), cell(shmnets, throughput, adaptive, size).inPlace())
-	if size == small {
+	switch size {
+	case small:
+		g.beats(cell(shmnets, throughput, adaptive, size), cell(unix, throughput, sleep, size), 15)
 		g.cells = append(g.cells, inC(throughput))
+	case 64 << 10:
+		g.outrun(size)
 	}
 	return g
+}
+
+// outrun is what connections shall be worth with large messages, copied and in
+// place.
+func (g *group) outrun(size int) {
+	s := cell(shmnets, throughput, adaptive, size)
+	g.beats(s, cell(unix, throughput, sleep, size), 3)
+	g.beats(s.inPlace(), cell(unix, throughput, sleep, size), 3)
 }
 
 func oneToThree() group {
@@ -187,6 +218,7 @@ func streamedLarge() group {
 			g.cells = append(g.cells, s)
 		}
 	}
+	g.outrun(large)
 	return g
 }
 
@@ -227,14 +259,12 @@ func toMany(size int) group {
 // and its response.
 func requests(conns, size int) group {
 	g := group{title: fmt.Sprintf("requests and responses of %s on %d connections at once", sized(size), conns)}
-	for _, transport := range []string{unix, unixpacket, tcp, shmnets} {
-		s := cell(transport, latency, sleep, size)
-		s.Conns = conns
+	for _, s := range append(ways(true), cell(unixpacket, latency, sleep, 0)) {
+		s.Size, s.Conns = size, conns
 		g.cells = append(g.cells, s)
 	}
-	s := cell(shmnets, latency, adaptive, size)
-	s.Conns = conns
-	g.cells = append(g.cells, s)
+	g.beats(g.cells[1], g.cells[0], 2)
+	g.beats(g.cells[4], g.cells[3], 2)
 	return g
 }
 
@@ -244,6 +274,7 @@ func idle(d time.Duration) group {
 		cells: []Spec{
 			topicCell("drop", wakeup, sleep, small).after(d), topicCell("drop", wakeup, adaptive, small).after(d),
 			cell(futex, wakeup, sleep, small).after(d), cell(unix, wakeup, sleep, small).after(d), cell(pipe, wakeup, sleep, small).after(d),
+			cell(shmnets, wakeup, sleep, small).after(d),
 		},
 		goals: []goal{{ours: 0, theirs: 2, what: "futex", ratio: 1.15}, {ours: 1, theirs: 2, what: "futex", ratio: 1.15}},
 	}

@@ -60,7 +60,8 @@ func RecvBells(fd int, p []byte, take bool) (n, right int, lost bool, err error)
 		msg.SetControllen(unix.CmsgLen(4))
 	}
 	for {
-		r, _, e := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		// Raw, because it never waits: the scheduler need not know.
+		r, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		if e == unix.EINTR {
 			continue
 		}
@@ -75,6 +76,14 @@ func RecvBells(fd int, p []byte, take bool) (n, right int, lost bool, err error)
 		right = int(control.fd)
 	}
 	return n, right, msg.Flags&unix.MSG_CTRUNC != 0, nil
+}
+
+// Quiet reports that there is nothing to read from a socket, not its end either.
+// It is the same as to try RecvBells, and takes less time.
+func Quiet(fd int) bool {
+	var p [1]byte
+	_, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return e == unix.EAGAIN
 }
 
 // PeerCredentials is getsockopt(2) with SO_PEERCRED.

@@ -7,12 +7,11 @@ import (
 )
 
 const (
-	// giveMost is how often others are let run before a sleep. Where there
-	// are none, that takes less than a tenth of what a sleep does.
-	giveMost = 4
-	// giveSpan bounds how long others are let run again and again when each
-	// time there were some: as many as they are, it is spent once for all.
-	giveSpan = 50 * time.Microsecond
+	// giveLeast and giveSpan are how often and how long others are let run
+	// again and again before a sleep, as long as there are some each time. As
+	// many as they are, the time is spent once for all.
+	giveLeast = 4
+	giveSpan  = 50 * time.Microsecond
 	// giveLong is more than it takes to let run nobody.
 	giveLong = 2 * time.Microsecond
 	// giveRest is how many waits lie at most between two tries where there
@@ -50,15 +49,13 @@ func (c *Crowd) Leave() { c.members.Add(-1) }
 func (c *Crowd) Members() int { return int(c.members.Load()) }
 
 // giveWay lets others run, and looks. It reports whether ready was true, and
-// whether there were others, for then it is not for us to spin. ours is how
-// many goroutines can run at once.
-func (p *spinner) giveWay(c *Crowd, ours int, ready func() bool) (done, others bool) {
+// whether there were others, for then it is not for us to spin.
+func (p *spinner) giveWay(c *Crowd, ready func() bool) (done, others bool) {
 	if !p.busy.CompareAndSwap(false, true) {
 		return false, false
 	}
 	defer p.busy.Store(false)
-	// Alone on one processor there is no better use of the time.
-	if pays, _ := p.among.pays(); !pays && ours > 1 {
+	if pays, _ := p.among.pays(); !pays {
 		return false, false
 	}
 	if c.Stir != nil {
@@ -71,7 +68,7 @@ func (p *spinner) giveWay(c *Crowd, ours int, ready func() bool) (done, others b
 		done = ready()
 		more := c.turns.Load() != mine || n == 1 && time.Since(begun) > giveLong
 		others = others || more
-		if done || n >= giveMost && !(more && time.Since(begun) < giveSpan) || !more && ours > 1 {
+		if done || !more || n >= giveLeast && time.Since(begun) > giveSpan {
 			break
 		}
 	}

@@ -9,8 +9,8 @@ type Spinner struct{ s spinner }
 // would cost more than to sleep. It does not look at all where that has
 // proved useless. ready must not block. In a crowd it lets others run first.
 func (s *Spinner) Spin(c *Crowd, ready func() bool) bool {
-	if ours := processors.ours(); c.members.Load() > int64(ours) {
-		done, others := s.s.giveWay(c, ours, ready)
+	if c.members.Load() > int64(processors.ours()) {
+		done, others := s.s.giveWay(c, ready)
 		if done || others {
 			return done
 		}

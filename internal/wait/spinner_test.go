@@ -54,7 +54,7 @@ func TestGiveWayEnds(t *testing.T) {
 	}
 	var s Spinner
 	looks := 0
-	if s.Spin(&c, func() bool { looks++; return false }) || looks > 2*giveMost {
+	if s.Spin(&c, func() bool { looks++; return false }) || looks > 2*giveLeast {
 		t.Errorf("%d looks where nobody else runs", looks)
 	}
 	if stirred != 1 {
@@ -80,7 +80,7 @@ func TestGiveWayAmong(t *testing.T) {
 	var c Crowd
 	looks := 0
 	for range 1000 {
-		s.giveWay(&c, 2, func() bool { looks++; c.turns.Add(1); return true })
+		s.giveWay(&c, func() bool { looks++; c.turns.Add(1); return true })
 	}
 	if looks != 1000 {
 		t.Errorf("%d tries in 1,000 waits", looks)
