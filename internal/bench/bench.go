@@ -127,9 +127,12 @@ func (b *Bench) build(ctx context.Context, groups []group) {
 		err error
 	}
 	grpc := make(chan found, 1)
-	wanted := slices.ContainsFunc(groups, func(g group) bool {
-		return slices.ContainsFunc(g.cells, func(s Spec) bool { return s.Transport == grpcUnary })
-	})
+	need := func(transport string) bool {
+		return slices.ContainsFunc(groups, func(g group) bool {
+			return slices.ContainsFunc(g.cells, func(s Spec) bool { return s.Transport == transport })
+		})
+	}
+	wanted := need(grpcUnary)
 	if wanted {
 		limit := buildTime
 		if b.Quick {
@@ -141,7 +144,7 @@ func (b *Bench) build(ctx context.Context, groups []group) {
 			grpc <- found{c, err}
 		}()
 	}
-	b.twins, b.missing = b.newTwins(ctx)
+	b.twins, b.missing = b.newTwins(ctx, need)
 	b.others = map[string]Command{}
 	if wanted {
 		f := <-grpc

@@ -39,9 +39,12 @@ type twin struct {
 }
 
 // twins starts those that there are. Why one is not there is its own error.
-func (b *Bench) newTwins(ctx context.Context) (all map[string]*twin, missing map[string]error) {
+func (b *Bench) newTwins(ctx context.Context, need func(transport string) bool) (all map[string]*twin, missing map[string]error) {
 	all, missing = map[string]*twin{}, map[string]error{}
 	start := func(transport string, f func() (*twin, error)) {
+		if !need(transport) {
+			return
+		}
 		if t, err := f(); err != nil {
 			missing[transport] = err
 		} else {

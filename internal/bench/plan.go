@@ -269,7 +269,7 @@ func requests(conns, size int) group {
 }
 
 func idle(d time.Duration) group {
-	return group{
+	g := group{
 		title: fmt.Sprintf("wake-up, 64 B, after %v of idleness", d),
 		cells: []Spec{
 			topicCell("drop", wakeup, sleep, small).after(d), topicCell("drop", wakeup, adaptive, small).after(d),
@@ -278,6 +278,8 @@ func idle(d time.Duration) group {
 		},
 		goals: []goal{{ours: 0, theirs: 2, what: "futex", ratio: 1.15}, {ours: 1, theirs: 2, what: "futex", ratio: 1.15}},
 	}
+	g.beats(cell(shmnets, wakeup, sleep, small).after(d), cell(unix, wakeup, sleep, small).after(d), 1.05)
+	return g
 }
 
 // sized gives a size as people write it.

@@ -31,8 +31,10 @@ func TestGoals(t *testing.T) {
 		"stream, 1 MiB: shmnet, adaptive, in place >= 3 Unix socket",
 		"wake-up, 64 B, after 1ms of idleness: topic, drop, sleep <= 1.15 bare futex",
 		"wake-up, 64 B, after 1ms of idleness: topic, drop, adaptive <= 1.15 bare futex",
+		"wake-up, 64 B, after 1ms of idleness: shmnet, sleep <= 1.05 Unix socket",
 		"wake-up, 64 B, after 10ms of idleness: topic, drop, sleep <= 1.15 bare futex",
 		"wake-up, 64 B, after 10ms of idleness: topic, drop, adaptive <= 1.15 bare futex",
+		"wake-up, 64 B, after 10ms of idleness: shmnet, sleep <= 1.05 Unix socket",
 	}
 	for _, size := range []string{"64 B", "4 KiB", "1 MiB"} {
 		for _, s := range []string{"net/http GET, ", "gRPC unary, "} {
