@@ -1,16 +1,16 @@
 package wait
 
-const (
-	// creditMost is how many failures in a row it takes to unlearn.
-	creditMost = 8
+// creditMost is how many failures in a row it takes to unlearn.
+const creditMost = 8
+
+// way is a way of waiting that can be learned.
+type way struct {
 	// probe is how many waits in a row are tried when it did not pay before.
-	// More than one, because two peers that both sleep find out together or
-	// not at all: who is woken late by the other sees no gain in spinning.
-	probe = 4
+	probe int
 	// restFirst and restMost are how many waits lie between two such tries.
-	// They double, so that in the end a try takes 0.1 us of each wait.
-	restFirst, restMost = 16, 1024
-)
+	// They double, so that in the end tries take little of each wait.
+	restFirst, restMost int
+}
 
 // credit is what was learned about a way of waiting: whether to try it.
 type credit struct {
@@ -20,7 +20,7 @@ type credit struct {
 }
 
 // pays reports whether to try, and whether that is after a rest.
-func (c *credit) pays() (yes, anew bool) {
+func (c *credit) pays(w *way) (yes, anew bool) {
 	if c.left > 0 {
 		return true, false
 	}
@@ -28,7 +28,7 @@ func (c *credit) pays() (yes, anew bool) {
 		c.skip--
 		return false, false
 	}
-	c.left = probe
+	c.left = w.probe
 	return true, true
 }
 
@@ -38,10 +38,10 @@ func (c *credit) more() {
 	c.rest /= 2
 }
 
-// less is a failure. It never rests for longer than most.
-func (c *credit) less(most int) {
+// less is a failure.
+func (c *credit) less(w *way) {
 	if c.left--; c.left == 0 {
-		c.rest = min(max(2*c.rest, restFirst), most)
+		c.rest = min(max(2*c.rest, w.restFirst), w.restMost)
 		c.skip = c.rest
 	}
 }

@@ -93,7 +93,7 @@ func New(c Config) *Sleeper {
 	c.Poll = min(c.Poll, c.Bound)
 	s := &Sleeper{config: c, addr: mem.Addr(c.Word), waitv: sys.HasFutexWaitv()}
 	s.list.prev, s.list.next = &s.list, &s.list
-	s.spin.alone.left = probe
+	s.spin.alone.left = spinning.probe
 	processors.refresh(time.Now())
 	return s
 }

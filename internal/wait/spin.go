@@ -43,6 +43,11 @@ const (
 	switchLeast = 500 * time.Nanosecond
 )
 
+// spinning is tried several times in a row: two peers that both sleep find out
+// together or not at all, for who is woken late by the other sees no gain in
+// it. In the end a try takes 0.1 us of each wait.
+var spinning = way{probe: 4, restFirst: 16, restMost: 1024}
+
 // spinner learns whether spinning pays. What counts is only whether a spin
 // had success, so it notices everything that can be in the way, such as a
 // peer that is on the same processor.
@@ -62,7 +67,7 @@ func (p *spinner) spin(ready func() bool) bool {
 		return false
 	}
 	defer p.busy.Store(false)
-	switch pays, anew := p.alone.pays(); {
+	switch pays, anew := p.alone.pays(&spinning); {
 	case !pays:
 		return false
 	case anew:
@@ -130,7 +135,7 @@ func (p *spinner) timeLook(took time.Duration) {
 // miss learns from a spin for nothing.
 func (p *spinner) miss() {
 	p.misses.Add(1)
-	p.alone.less(restMost)
+	p.alone.less(&spinning)
 }
 
 // forever looks until ready or stop says yes, and reports whether it was

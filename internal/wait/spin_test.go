@@ -10,9 +10,9 @@ import (
 func TestOneProcessor(t *testing.T) {
 	vain := func(t *testing.T) {
 		t.Helper()
-		for range 3 * restMost {
+		for range 3 * spinning.restMost {
 			var s spinner
-			s.alone.left = probe
+			s.alone.left = spinning.probe
 			if s.spin(func() bool { t.Error("it looks"); return true }) {
 				break
 			}
@@ -46,7 +46,7 @@ func TestSpinLearns(t *testing.T) {
 	defer processors.one.Store(processors.one.Load())
 	processors.one.Store(false)
 	var s spinner
-	s.alone.left = probe
+	s.alone.left = spinning.probe
 	soon := func() func() bool {
 		n := 0
 		return func() bool { n++; return n > 10 }
@@ -65,7 +65,7 @@ func TestSpinLearns(t *testing.T) {
 	if _, misses := count(20_000, func() func() bool { return never }); misses > 200 || misses < 20 {
 		t.Errorf("where it does not: %d misses in 20,000 waits", misses)
 	}
-	if hits, _ := count(4*restMost, soon); hits < restMost {
-		t.Errorf("where it pays again: %d hits in %d waits", hits, 4*restMost)
+	if hits, _ := count(4*spinning.restMost, soon); hits < uint64(spinning.restMost) {
+		t.Errorf("where it pays again: %d hits in %d waits", hits, 4*spinning.restMost)
 	}
 }
