@@ -46,6 +46,7 @@ var rooms = map[string]room{
 	"memfd":             {floor: 2},
 	"mapping":           {floor: 2},
 	"internal/wait":     {floor: 2},
+	"internal/sockfile": {floor: 2},
 	".":                 {floor: 3},
 	"internal/topicdir": {floor: 3},
 	"internal/record":   {floor: 3},

@@ -6,14 +6,12 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/seed-298b2b26/shm/internal/sockfile"
 )
 
 // network is what the addresses' Network says.
 const network = "unix"
-
-// pathMost is the longest path of a socket, and the longest abstract name with
-// its @: sun_path of unix(7) has 108 bytes, of which a path leaves one.
-const pathMost = 107
 
 // parse makes an address of the path of a socket file, or, where it begins
 // with @, of an abstract name.
@@ -24,13 +22,11 @@ func parse(address string) (*net.UnixAddr, error) {
 		return nil, fmt.Errorf("the address is empty: it is a path, or @ and a name: %w", syscall.EINVAL)
 	case strings.ContainsRune(address, 0):
 		return nil, fmt.Errorf("the address contains a zero byte: %w", syscall.EINVAL)
-	case len(address) > pathMost:
-		return nil, fmt.Errorf("the address has %d bytes, a socket's has at most %d (enter its directory, or use a shorter one): %w", len(address), pathMost, syscall.ENAMETOOLONG)
+	case len(address) > sockfile.PathMost:
+		return nil, fmt.Errorf("the address has %d bytes, a socket's has at most %d (enter its directory, or use a shorter one): %w", len(address), sockfile.PathMost, syscall.ENAMETOOLONG)
 	}
 	return &net.UnixAddr{Name: address, Net: network}, nil
 }
-
-func abstract(address string) bool { return strings.HasPrefix(address, "@") }
 
 func newSyscallError(op string, no syscall.Errno) error { return os.NewSyscallError(op, no) }
 

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-298b2b26/shm/internal/sys"
 	"github.com/seed-298b2b26/shm/shmtest"
 )
 
@@ -83,7 +82,8 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
-// TestSocketFile goes through the life of a listener's file.
+// TestSocketFile goes through the life of a listener's file; package sockfile
+// has the tests of all that can stand in its place.
 func TestSocketFile(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		path := socketPath(t)
@@ -164,63 +164,6 @@ func TestSocketFile(t *testing.T) {
 		defer second.Close()
 		must(t, first.Close())
 		a, b := connect(t, second, nil)
-		talk(t, a, b)
-	})
-	t.Run("locked for ever", func(t *testing.T) {
-		// Whoever may read the directory can hold the lock: that keeps from
-		// what was left behind, and from nothing else.
-		path := socketPath(t)
-		dir, err := os.Open(filepath.Dir(path))
-		must(t, err)
-		defer dir.Close()
-		must(t, sys.TryLock(int(dir.Fd())))
-		l, err := Listen(t.Context(), path, nil)
-		must(t, err)
-		a, b := connect(t, l, nil)
-		talk(t, a, b)
-		_, err = Listen(t.Context(), path, nil)
-		wantError(t, err, syscall.EADDRINUSE, "somebody holds the lock")
-		must(t, l.Close())
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the file is still there: %v", err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err = Listen(ctx, path, nil)
-		wantError(t, err, context.Canceled, "")
-	})
-	t.Run("race", func(t *testing.T) {
-		// Of many who find a file left behind, one gets it.
-		path := socketPath(t)
-		old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-		must(t, err)
-		old.SetUnlinkOnClose(false)
-		must(t, old.Close())
-		got := make(chan *Listener)
-		for range 16 {
-			go func() {
-				l, err := Listen(background, path, nil)
-				if err != nil && !errors.Is(err, syscall.EADDRINUSE) {
-					t.Errorf("listening: %v", err)
-				}
-				got <- l
-			}()
-		}
-		var one *Listener
-		for range 16 {
-			if l := <-got; l != nil {
-				if one != nil {
-					t.Error("two listeners")
-					l.Close()
-				}
-				one = l
-			}
-		}
-		if one == nil {
-			t.Fatal("no listener")
-		}
-		defer one.Close()
-		a, b := connect(t, one, nil)
 		talk(t, a, b)
 	})
 }

@@ -2,11 +2,11 @@ package shmnet
 
 import (
 	"context"
-	"io/fs"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-298b2b26/shm/internal/sockfile"
 )
 
 var _ net.Listener = (*Listener)(nil)
@@ -20,8 +20,7 @@ const handshakesMost = 1024
 type Listener struct {
 	addr   *net.UnixAddr
 	opts   Options
-	socket *net.UnixListener
-	made   fs.FileInfo // the socket file; nil for an abstract address
+	socket *sockfile.Listener
 	source source
 
 	ctx     context.Context // of handshakes; ends with Close
@@ -57,19 +56,13 @@ func Listen(ctx context.Context, address string, opts *Options) (*Listener, erro
 	if err != nil {
 		return fail(err)
 	}
-	socket, err := bind(ctx, addr, &o)
+	socket, err := sockfile.Listen(ctx, addr.Name, &sockfile.Options{Mode: o.Mode, SetOwner: o.SetOwner, Owner: o.Owner, Group: o.Group})
 	if err != nil {
 		return fail(err)
 	}
 	l := &Listener{
 		addr: addr, opts: o, socket: socket, source: kernel{},
 		places: make(chan struct{}, handshakesMost), ready: make(chan *Conn), failed: make(chan error),
-	}
-	if !abstract(addr.Name) {
-		if l.made, err = os.Lstat(addr.Name); err != nil {
-			socket.Close()
-			return fail(err)
-		}
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.running.Go(l.take)
@@ -159,9 +152,6 @@ func (l *Listener) Close() error {
 	err := error(&net.OpError{Op: "close", Net: network, Addr: l.addr, Err: net.ErrClosed})
 	l.once.Do(func() {
 		err = nil
-		if l.made != nil {
-			removeOwn(l.addr.Name, l.made)
-		}
 		l.cancel()
 		l.socket.Close()
 		l.running.Wait()

@@ -74,3 +74,11 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	}
 	return nil, c.opError("raw", fmt.Errorf("the bytes of the connection are in memory, not on its socket: %w", errors.ErrUnsupported))
 }
+
+// bare takes the cause out of an error of package net.
+func bare(err error) error {
+	if e, ok := err.(*net.OpError); ok {
+		return e.Err
+	}
+	return err
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-298b2b26/shm"
+	"github.com/seed-298b2b26/shm/internal/sockfile"
 	"github.com/seed-298b2b26/shm/shmnet"
 )
 
@@ -72,8 +73,8 @@ func parseEndpoint(s string) (endpoint, error) {
 		return wrong("it has no path")
 	case strings.ContainsRune(address, 0):
 		return wrong("a path has no zero byte")
-	case len(address) > socketPathMost:
-		return wrong("it has %d bytes, and a socket's path at most %d", len(address), socketPathMost)
+	case len(address) > sockfile.PathMost:
+		return wrong("it has %d bytes, and a socket's path at most %d", len(address), sockfile.PathMost)
 	}
 	return endpoint{scheme, address}, nil
 }
@@ -85,7 +86,7 @@ func (e endpoint) listen(ctx context.Context, p *proxy) (net.Listener, error) {
 	case schemeShmnet:
 		return shmnet.Listen(ctx, e.address, &shmnet.Options{Mode: mode, Logger: slog.New(&handshakes{proxy: p})})
 	case schemeUnix:
-		return listenUnix(ctx, e.address, mode)
+		return sockfile.Listen(ctx, e.address, &sockfile.Options{Mode: mode})
 	}
 	var lc net.ListenConfig
 	return lc.Listen(ctx, schemeTCP, e.address)
