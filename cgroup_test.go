@@ -6,52 +6,20 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/seed-298b2b26/shm"
-	"github.com/seed-298b2b26/shm/internal/procfs"
 	"github.com/seed-298b2b26/shm/shmtest"
 )
-
-// memoryCgroup makes a memory cgroup below our own with a limit, and gives
-// its file of processes.
-func memoryCgroup(t *testing.T, limit int) string {
-	t.Helper()
-	lim, err := procfs.Root("/proc").MemoryLimit(os.Getpid())
-	if err != nil || lim.Version == 0 {
-		t.Skipf("needs a memory cgroup: %v, version %d", err, lim.Version)
-	}
-	all, err := procfs.Root("/proc").MemoryLimits(os.Getpid())
-	want(t, err)
-	dir := filepath.Join(all[0].Path, shmtest.Name(t))
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Skipf("needs to make a memory cgroup: %v", err)
-	}
-	t.Cleanup(func() {
-		// Its processes have been waited for, and are out of it.
-		if err := os.Remove(dir); err != nil {
-			t.Errorf("leaving %s behind: %v", dir, err)
-		}
-	})
-	file := "memory.limit_in_bytes"
-	if lim.Version == 2 {
-		file = "memory.max"
-	}
-	if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(limit)), 0); err != nil {
-		t.Skipf("needs to limit a memory cgroup: %v", err)
-	}
-	return filepath.Join(dir, "cgroup.procs")
-}
 
 // What a memory cgroup has no room for is ErrNoSpace before the kernel kills
 // for it.
 func TestCgroup(t *testing.T) {
 	const limit = 64 << 20
-	procs := memoryCgroup(t, limit)
+	procs := shmtest.MemoryCgroup(t, limit)
 	p := shmtest.Start(t, "cgroup", shmtest.Name(t), strconv.Itoa(limit))
 	p.Expect("begin")
 	if err := os.WriteFile(procs, []byte(strconv.Itoa(p.PID())), 0); err != nil {

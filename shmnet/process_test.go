@@ -74,6 +74,29 @@ func startClient(t testing.TB, l *Listener) (*Conn, *shmtest.Process) {
 	return conn, p
 }
 
+// acceptFrom accepts the connection of a client in another process, which must
+// not end before.
+func acceptFrom(t testing.TB, l *Listener, p *shmtest.Process) *Conn {
+	t.Helper()
+	got := make(chan *Conn, 1)
+	go func() {
+		conn, _ := l.AcceptConn() // fails when the test ends
+		got <- conn
+	}()
+	select {
+	case conn := <-got:
+		if conn == nil {
+			t.Fatal("the listener is closed")
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	case <-p.Done():
+		p.Wait() // says how
+		t.Fatal("the client has ended")
+		return nil
+	}
+}
+
 func tell(p *shmtest.Process, line string, args ...any) {
 	p.Send(line, args...)
 	p.Expect("done")

@@ -14,7 +14,8 @@ import (
 const idleAfter = 2 * time.Second
 
 // growOut offers a greater ring, if the time has come. The direction is
-// locked. A ring that cannot be had is no error: the one that is there does.
+// locked. A ring that cannot be had is no error: the one that is there does,
+// and a smaller one is tried the next time.
 func (c *Conn) growOut(more int64) {
 	out := &c.out
 	size := out.next(more)
@@ -23,7 +24,7 @@ func (c *Conn) growOut(more int64) {
 	}
 	m, f, err := c.source.make(c.name, size)
 	if err != nil {
-		out.grow.most = 0
+		out.grow.most = size / growBy
 		c.stats.refused.Add(1)
 		return
 	}

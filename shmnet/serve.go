@@ -141,6 +141,9 @@ func receiveMemory(ctx context.Context, socket *net.UnixConn, s sizes, src sourc
 		return nil, err
 	}
 	defer f.Close()
+	if err := checkRoom(s.total()); err != nil {
+		return nil, err
+	}
 	m, err := src.take(f, s.total())
 	if err != nil {
 		return nil, err
