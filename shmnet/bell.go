@@ -29,6 +29,7 @@ type role struct {
 	stop  atomic.Uint32
 	ready func() bool // what it waits for, or a reason to stop
 
+	queue   sync.Cond     // of who waits for the lock, see Conn.lockOut
 	napping atomic.Bool   // it sleeps, or will in a moment
 	waiting bool          // at woken
 	woken   chan struct{} // holds one
@@ -101,6 +102,7 @@ func (b *bell) init(socket *net.UnixConn) error {
 	}
 	b.socket, b.raw, b.bed = socket, raw, beds.assign()
 	b.in.woken, b.out.woken = make(chan struct{}, 1), make(chan struct{}, 1)
+	b.in.queue.L, b.out.queue.L = &b.mu, &b.mu
 	b.in.bell, b.out.bell = b, b
 	b.receive = func(fd uintptr) bool {
 		if b.fresh {
@@ -223,6 +225,7 @@ func (b *bell) listen(r *role, reads uint64) {
 func (b *bell) hangUp() {
 	b.in.stop.Or(stopHungUp)
 	b.out.stop.Or(stopHungUp)
+	b.out.queue.Broadcast()
 }
 
 // wake wakes a role that waits for who listens. The lock is held.
@@ -231,6 +234,7 @@ func (b *bell) wake(r *role) {
 		r.waiting = false
 		r.woken <- struct{}{}
 	}
+	r.queue.Broadcast()
 }
 
 // stop gives a role a reason not to go on, and wakes it.

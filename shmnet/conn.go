@@ -52,6 +52,7 @@ type Conn struct {
 		sender
 		spin  wait.Spinner
 		lent  int // bytes lent by Reserve
+		fill  filling
 		over  bool
 		looks uint64 // when the socket was looked at last, in ticks
 		idle  *time.Timer
@@ -204,9 +205,10 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		n, err = c.plain.Write(p)
 		return n, c.plainError("write", err)
 	}
-	c.out.Lock()
-	n, err = c.write(p)
-	c.out.Unlock()
+	if err = c.lockOut(); err == nil {
+		n, err = c.write(p)
+		c.out.Unlock()
+	}
 	if c.bell.out.stopped() {
 		c.settleOut()
 	}
@@ -230,13 +232,13 @@ func (c *Conn) write(p []byte) (n int, err error) {
 		}
 		n += out.put(p[n:])
 		c.show()
-		if stop := c.bell.out.stop.Load(); stop != 0 && (n < len(p) || stop&stopHungUp != 0) {
+		if n == len(p) {
+			return n, c.shown()
+		}
+		if c.bell.out.stopped() {
 			if err := c.mayWrite(); err != nil {
 				return n, err
 			}
-		}
-		if n == len(p) {
-			return n, nil
 		}
 	}
 }
@@ -257,6 +259,16 @@ func (c *Conn) show() {
 		out.looks = ticks
 		c.bell.look()
 	}
+}
+
+// shown gives an error when the end was marked before what was shown last, as
+// far as can be known: then the peer does not look for it. The marks come after
+// the reason to stop, so without that one they came after the bytes.
+func (c *Conn) shown() error {
+	if c.bell.out.stop.Load()&(stopClosed|stopEnded|stopHungUp) == 0 {
+		return nil
+	}
+	return c.mayWrite()
 }
 
 // mayWrite gives the reason not to send, if there is one. What was lent is
@@ -380,7 +392,7 @@ func (c *Conn) settleOut() {
 		return
 	}
 	defer c.out.Unlock()
-	if c.out.over || c.out.lent > 0 {
+	if c.out.over || c.out.lent > 0 || c.out.fill.busy.Load() {
 		return
 	}
 	c.out.over = true

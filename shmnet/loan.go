@@ -74,10 +74,12 @@ func (c *Conn) Reserve(n int) ([]byte, error) {
 	if c.plain != nil {
 		return nil, c.opError("write", errPlain)
 	}
-	c.out.Lock()
-	b, err := c.reserve(n)
-	c.out.lent = len(b)
-	c.out.Unlock()
+	b, err := []byte(nil), c.lockOut()
+	if err == nil {
+		b, err = c.reserve(n)
+		c.out.lent = len(b)
+		c.out.Unlock()
+	}
 	if err != nil {
 		c.settleOut()
 		return nil, c.opError("write", err)
@@ -117,7 +119,7 @@ func (c *Conn) Commit(n int) error {
 	case n < 0 || n > c.out.lent:
 		err = syscall.EINVAL
 	case n > 0:
-		c.commit(n)
+		err = c.commit(n)
 	}
 	c.out.lent = 0
 	c.out.Unlock()
@@ -128,9 +130,10 @@ func (c *Conn) Commit(n int) error {
 	return nil
 }
 
-func (c *Conn) commit(n int) {
+func (c *Conn) commit(n int) error {
 	c.out.tail += uint64(n)
 	c.show()
+	return c.shown()
 }
 
 // WriteTo reads until the end and writes everything to w, from where it
@@ -139,11 +142,10 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	if c.plain != nil {
 		return c.plainWriteTo(w)
 	}
+	defer c.settleIn()
 	c.in.Lock()
-	n, err = c.writeTo(w)
-	c.in.Unlock()
-	c.settleIn()
-	return n, err
+	defer c.in.Unlock()
+	return c.writeTo(w)
 }
 
 func (c *Conn) writeTo(w io.Writer) (n int64, err error) {
@@ -172,49 +174,6 @@ func (c *Conn) writeTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// ReadFrom reads from r until its end, into the place where the peer reads it:
-// io.Copy into a connection is one copy.
-func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	if c.plain != nil {
-		n, err = io.Copy(c.plain, r)
-		return n, c.plainError("write", err)
-	}
-	c.out.Lock()
-	n, err = c.readFrom(r)
-	c.out.Unlock()
-	c.settleOut()
-	return n, err
-}
-
-func (c *Conn) readFrom(r io.Reader) (n int64, err error) {
-	for empty := 0; ; {
-		b, err := c.reserve(publishMost)
-		if err != nil {
-			return n, c.opError("write", err)
-		}
-		m, err := r.Read(b)
-		if m < 0 || m > len(b) {
-			return n, io.ErrNoProgress
-		}
-		if m > 0 {
-			empty = 0
-			if stop := c.bell.out.stop.Load(); stop&(stopClosed|stopEnded) != 0 {
-				return n, c.opError("write", c.mayWrite())
-			}
-			c.commit(m)
-			n += int64(m)
-		} else if empty++; empty == 100 && err == nil {
-			err = io.ErrNoProgress
-		}
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
-}
-
 // WriteBuffers writes everything in v as one Write does, and takes from v what
 // was written: writev(2). net.Buffers.WriteTo works too, with a Write a
 // buffer.
@@ -223,9 +182,10 @@ func (c *Conn) WriteBuffers(v *net.Buffers) (n int64, err error) {
 		n, err = v.WriteTo(c.plain)
 		return n, c.plainError("write", err)
 	}
-	c.out.Lock()
-	n, err = c.writeBuffers(v)
-	c.out.Unlock()
+	if err = c.lockOut(); err == nil {
+		n, err = c.writeBuffers(v)
+		c.out.Unlock()
+	}
 	c.settleOut()
 	if err != nil {
 		return n, c.opError("write", err)
@@ -253,5 +213,5 @@ func (c *Conn) writeBuffers(v *net.Buffers) (n int64, err error) {
 		*v = (*v)[1:]
 	}
 	c.show()
-	return n, nil
+	return n, c.shown()
 }

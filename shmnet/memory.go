@@ -27,6 +27,7 @@ type memory struct {
 	region mem.Region
 	users  atomic.Int32
 	unmap  func() error
+	punch  func(offset, length int) error // gives pages back; nil: it cannot
 }
 
 func newMemory(r mem.Region, users int32, unmap func() error) *memory {
@@ -38,6 +39,22 @@ func newMemory(r mem.Region, users int32, unmap func() error) *memory {
 func (m *memory) release() {
 	if m.users.Add(-1) == 0 && m.unmap != nil {
 		m.unmap() // fails only for what is not mapped
+	}
+}
+
+// keepOnly gives all pages back but those with the n bytes at a place. What
+// was in them reads as zeros then, here and wherever else they are mapped.
+func (m *memory) keepOnly(at, n int) {
+	if m.punch == nil {
+		return
+	}
+	page := os.Getpagesize()
+	from, to := at/page*page, (at+n+page-1)/page*page
+	if from > 0 {
+		m.punch(0, from) // that it does not work costs memory alone
+	}
+	if rest := m.region.Len() - to; rest > 0 {
+		m.punch(to, rest)
 	}
 }
 
@@ -74,7 +91,9 @@ func (kernel) take(f *memfd.File, size int64) (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newMemory(mem.Of(m.Bytes()), 1, m.Unmap), nil
+	taken := newMemory(mem.Of(m.Bytes()), 1, m.Unmap)
+	taken.punch = func(offset, length int) error { return m.Advise(offset, length, mapping.MADV_REMOVE) }
+	return taken, nil
 }
 
 // want is what memory of a size must be like when it arrives.

@@ -60,8 +60,8 @@ func (c *Conn) sendFile(f *memfd.File) error {
 }
 
 // shrinkOut is called by a timer, as long as the ring is not the first one. A
-// Write that waits is no idleness; nor is a ReadFrom that waits for its source,
-// whose place in the ring is lent.
+// Write that waits is no idleness, nor is a loan. A ReadFrom that waits for its
+// source is: see filling.
 func (c *Conn) shrinkOut() {
 	out := &c.out
 	if !out.TryLock() {
@@ -94,6 +94,9 @@ func (c *Conn) shrinkLocked() (done bool) {
 	if err != nil {
 		c.fail(err)
 		return true
+	}
+	if done {
+		out.fill.thin()
 	}
 	if ring {
 		c.bell.ring()
