@@ -66,7 +66,10 @@ func (c *Conn) readFrom(r io.Reader) (n int64, err error) {
 		for c.out.fill.queued.Load() > 0 {
 			c.out.Unlock()
 			runtime.Gosched()
-			c.out.Lock()
+			if err := c.lockOut(); err != nil {
+				c.out.Lock() // the caller unlocks
+				return n, c.opError("write", err)
+			}
 		}
 		b, err := c.reserve(publishMost)
 		if err != nil {
