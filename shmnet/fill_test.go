@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -242,6 +243,7 @@ func TestManyFill(t *testing.T) {
 						return 0, io.EOF
 					}
 					n := copy(p[:min(len(p), left)], piece)
+					runtime.Gosched() // others want to write now
 					left -= n
 					return n, nil
 				}))
