@@ -47,7 +47,7 @@ func TestNetServerInGo(t *testing.T) {
 			must(t, c.Close())
 			said := netLine(t, p, fmt.Sprintf("sent %d, got %d, ", tr.total, tr.total))
 			p.Wait()
-			if tr.grows && (st.Ring <= shmnet.DefaultRing || strings.HasSuffix(said, " 0 moves")) {
+			if tr.grows && (st.Ring <= shmnet.DefaultRing || strings.Contains(said, ", 0 moves") || strings.HasSuffix(said, " 0 of ours")) {
 				t.Errorf("the ring has not grown: %+v; the peer says %q", st, said)
 			}
 		})
@@ -84,7 +84,7 @@ func TestNetServerInC(t *testing.T) {
 			}
 			must(t, c.Close())
 			said := netLine(t, p, fmt.Sprintf("served %d, ", os.Getpid()))
-			if tr.grows && strings.HasSuffix(said, " 0 moves") {
+			if tr.grows && strings.Contains(said, ", 0 moves") {
 				t.Errorf("the peer says %q", said)
 			}
 		})

@@ -63,12 +63,12 @@
  * Limits
  *
  *   - Linux, 64 bits, little-endian: amd64 and arm64 (kernels from 5.4 on).
- *   - Greater rings are accepted from a peer that offers them, and used; what
- *     is sent from here keeps to the ring that the connection began with:
- *     choose options.ring for large transfers.
+ *   - Rings grow by themselves, in both directions, up to options.max_ring. A
+ *     ring that has grown is given back by shm_net_shrink, for nothing here
+ *     runs while a connection is idle.
  *   - There is no fall-back to the plain socket.
- *   - shm_net_accept does the handshake itself, of one client at a time: who
- *     connects and says nothing holds it up, for options.handshake at most.
+ *   - Handshakes make progress in shm_net_accept alone: of many clients at
+ *     once, so that who connects and says nothing holds nobody up.
  *   - Written means that the bytes are in the memory.
  *   - The limit of a memory control group is not looked at.
  */
@@ -88,6 +88,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -208,7 +209,10 @@ enum {
 	SHMN_TEXT = 1024,
 	SHMN_RING_LEAST = 4096,
 	SHMN_RING_MOST = 1 << 30,
-	SHMN_PIECE = 32 << 10 /* what is copied before it is shown */
+	SHMN_PIECE = 32 << 10, /* what is copied before it is shown */
+	SHMN_GROW_AFTER = 4,   /* how often a ring was full before a greater one is offered */
+	SHMN_GROW_BY = 4,      /* and how much greater that is */
+	SHMN_PENDING = 64      /* handshakes under way at once; one more ends the oldest */
 };
 
 static const char shmn_hello_magic[8] = {'s', 'h', 'm', 'n', 'e', 't', '\r', '\n'};
@@ -219,7 +223,7 @@ static const char shmn_memory_magic[8] = {'s', 'h', 'm', 'n', 'e', 't', 'm', '\n
 /* shm_net_options are wishes. NULL, and a field that is 0, mean the default. */
 typedef struct {
 	uint32_t ring;     /* bytes of each direction's ring, rounded up to a power of two; 16 KiB */
-	int64_t max_ring;  /* the greatest ring that is accepted, at the beginning (by a listener) or later; 1 MiB, -1 none later */
+	int64_t max_ring;  /* the greatest ring that is accepted, at the beginning (by a listener) or later, and that is offered; 1 MiB, -1 none later */
 	int64_t handshake; /* how long a handshake may take, in ns; 5 s */
 	mode_t mode;       /* of a listener's socket file; 0600 */
 	const uid_t *uids; /* the users who may be at the other end; NULL: all who can connect */
@@ -260,30 +264,47 @@ typedef struct {
 	} in;
 	struct {
 		shmn_lines *lines;
-		uint8_t *data;
-		uint64_t mask;
+		uint8_t *data, *base;
+		uint64_t mask, base_mask;
 		uint64_t tail, head;
-		uint32_t rung, nap;
+		uint32_t rung, nap, offers, moves, full;
+		int64_t most;  /* the greatest ring that is offered; 0 none */
+		uint8_t *ring; /* mapped, if not the first ring */
+		size_t ring_size;
+		uint8_t *pending; /* offered and not moved to yet */
+		size_t pending_size;
 		time_t look_s; /* when the socket was looked at last */
 		long look_ns;
 		int ended;
 	} out;
 
-	uint64_t naps, bells, moves_followed; /* counted */
+	uint64_t naps, bells, moves_followed, moves_made; /* counted */
 } shm_net_conn;
 
+/* shmn_pending is a client that has not finished its hello. */
+typedef struct {
+	int fd;
+	int have; /* bytes of the hello */
+	int64_t until;
+	uint8_t hello[SHMN_HELLO];
+} shmn_pending;
+
 /* shm_net_listener listens. failed counts handshakes that failed; error has
- * the text of the last one. */
+ * the text of the last one. fd is for poll(2): it is readable when
+ * shm_net_accept has something to do. The rest is private. */
 typedef struct {
 	shm_net_error error;
 	uint64_t failed;
-
 	int fd;
+
+	int socket;
 	shm_net_options options;
 	char path[108]; /* empty for an abstract name */
 	char name[128];
 	dev_t dev;
 	ino_t ino;
+	int pending_count;
+	shmn_pending pending[SHMN_PENDING]; /* oldest first */
 } shm_net_listener;
 
 /* ------------------------------------------------------------- small parts */
@@ -451,6 +472,35 @@ static ssize_t shmn_receive(int fd, void *p, size_t n, int *right) {
 		*right = -2;
 	}
 	return got;
+}
+
+/* shmn_send sends what it can of n bytes, and with them a descriptor if fd >=
+ * 0. It never waits. */
+static ssize_t shmn_send(int to, const uint8_t *p, size_t n, int fd) {
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {(void *)(uintptr_t)p, n};
+	struct msghdr m;
+	memset(&m, 0, sizeof m);
+	m.msg_iov = &iov;
+	m.msg_iovlen = 1;
+	if (fd >= 0) {
+		memset(&control, 0, sizeof control);
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof control.bytes;
+		struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(sizeof fd);
+		memcpy(CMSG_DATA(h), &fd, sizeof fd);
+	}
+	ssize_t sent;
+	do
+		sent = sendmsg(to, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
 }
 
 /* ---------------------------------------------------------------- the bell */
@@ -644,8 +694,97 @@ static inline uint64_t shmn_wanted(const shm_net_conn *c) {
 	return c->out.tail - size + size / 4;
 }
 
+/* shmn_answered: the receiver has answered the last offer. */
+static inline int shmn_answered(const shm_net_conn *c) {
+	return c->out.pending != NULL && (uint32_t)(SHMN_LOAD(&c->out.lines->answer) >> 1) == c->out.offers;
+}
+
 static int shmn_can_write(shm_net_conn *c) {
-	return (int64_t)(SHMN_LOAD(&c->out.lines->head) - shmn_wanted(c)) >= 0 || SHMN_LOAD(&c->out.lines->shut) != 0 || c->out.ended;
+	return (int64_t)(SHMN_LOAD(&c->out.lines->head) - shmn_wanted(c)) >= 0 || SHMN_LOAD(&c->out.lines->shut) != 0 || c->out.ended || shmn_answered(c);
+}
+
+/* shmn_wake_receiver rings a sleeping receiver, whatever it shall see. */
+static void shmn_wake_receiver(shm_net_conn *c) {
+	SHMN_FULL_FENCE();
+	uint32_t nap = SHMN_LOAD(&c->out.lines->receiver_nap);
+	if (nap != 0 && nap != c->out.rung) {
+		c->out.rung = nap;
+		shmn_ring(c);
+	}
+}
+
+/* shmn_move goes on in another ring, or, where that is NULL, in the first one.
+ *
+ * SYNC POINT: move. */
+static void shmn_move(shm_net_conn *c, uint8_t *ring, size_t size, uint32_t generation) {
+	shmn_lines *l = c->out.lines;
+	uint8_t *old = c->out.ring;
+	size_t old_size = c->out.ring_size;
+	SHMN_STORE(&l->at, c->out.tail);
+	SHMN_STORE(&l->to, generation);
+	SHMN_STORE(&l->moves, ++c->out.moves);
+	c->out.ring = ring;
+	c->out.ring_size = size;
+	c->out.data = ring != NULL ? ring : c->out.base;
+	c->out.mask = ring != NULL ? size - 1 : c->out.base_mask;
+	c->out.full = 0;
+	c->moves_made++;
+	shmn_unmap(old, old_size);
+}
+
+/* shmn_settle looks for the answer to an offer, and moves to a ring that was
+ * accepted. */
+static int shmn_settle(shm_net_conn *c) {
+	if (c->out.pending == NULL)
+		return SHM_NET_OK;
+	uint64_t answer = SHMN_LOAD(&c->out.lines->answer);
+	uint32_t moved = SHMN_LOAD(&c->out.lines->moved);
+	uint8_t *ring = c->out.pending;
+	if (answer >> 1 > c->out.offers)
+		return shmn_corrupt(c, "it answers so many offers, of so many", answer >> 1, c->out.offers);
+	if (answer >> 1 < c->out.offers)
+		return SHM_NET_OK;
+	if ((answer & 1) != 0 && moved != c->out.moves)
+		return shmn_corrupt(c, "it says that it followed so many moves, of so many", moved, c->out.moves);
+	c->out.pending = NULL;
+	if ((answer & 1) == 0) {
+		shmn_unmap(ring, c->out.pending_size);
+		c->out.most = 0; /* never again */
+	} else {
+		shmn_move(c, ring, c->out.pending_size, c->out.offers);
+	}
+	return SHM_NET_OK;
+}
+
+/* shmn_grow offers a greater ring, if the time has come: there is no room, and
+ * n bytes are left to send. One that cannot be had is no error, the ring that
+ * is there does. */
+static void shmn_grow(shm_net_conn *c, size_t n) {
+	uint64_t size = c->out.mask + 1, most = (uint64_t)c->out.most;
+	c->out.full++;
+	if (c->out.pending != NULL || size >= most || (c->out.full < SHMN_GROW_AFTER && n <= size) ||
+	    SHMN_LOAD(&c->out.lines->moved) != c->out.moves)
+		return;
+	do
+		size *= SHMN_GROW_BY;
+	while (size < n && size < most);
+	if (size > most)
+		size = most;
+	int fd = shmn_memory(c->name, size);
+	uint8_t *ring = fd < 0 ? NULL : shmn_map(fd, size);
+	if (ring == NULL) {
+		c->out.most = (int64_t)(size / SHMN_GROW_BY); /* a smaller one, the next time */
+	} else if (shmn_send(c->fd, (const uint8_t *)"m", 1, fd) == 1) {
+		c->out.pending = ring;
+		c->out.pending_size = size;
+		c->out.full = 0;
+		SHMN_STORE(&c->out.lines->offer, ++c->out.offers);
+		shmn_wake_receiver(c);
+	} else {
+		shmn_unmap(ring, size); /* no room on the socket now; the next time */
+	}
+	if (fd >= 0)
+		close(fd);
 }
 
 /* shmn_show shows what was put. A receiver that sleeps is rung, which also
@@ -811,10 +950,11 @@ SHMN_API ssize_t shm_net_write(shm_net_conn *c, const void *p, size_t n, int64_t
 		}
 		if (done == n)
 			return (ssize_t)done;
-		if (shmn_free(c) < n - done && (code = shmn_refresh(c)) != SHM_NET_OK)
+		if (shmn_free(c) < n - done && ((code = shmn_settle(c)) != SHM_NET_OK || (code = shmn_refresh(c)) != SHM_NET_OK))
 			break;
 		uint64_t k = shmn_free(c);
 		if (k == 0) {
+			shmn_grow(c, n - done);
 			if ((code = shmn_sleep(c, SHM_NET_WRITE, until)) != SHM_NET_OK)
 				break;
 			continue;
@@ -835,6 +975,22 @@ SHMN_API ssize_t shm_net_write(shm_net_conn *c, const void *p, size_t n, int64_t
 		shmn_show(c);
 	}
 	return done > 0 ? (ssize_t)done : code;
+}
+
+/* shm_net_shrink gives back a ring that has grown, if everything that was sent
+ * was taken: 1 when the connection sends through its first ring again, else 0,
+ * or an error. Call it when nothing was sent for a while. */
+SHMN_API int shm_net_shrink(shm_net_conn *c) {
+	int code = shmn_usable(c);
+	if (code != SHM_NET_OK || (code = shmn_settle(c)) != SHM_NET_OK || (code = shmn_refresh(c)) != SHM_NET_OK)
+		return code;
+	if (c->out.ring == NULL)
+		return 1;
+	if (c->out.pending != NULL || c->out.head != c->out.tail || SHMN_LOAD(&c->out.lines->moved) != c->out.moves)
+		return 0;
+	shmn_move(c, NULL, 0, 0);
+	shmn_wake_receiver(c);
+	return 1;
 }
 
 /* shm_net_wait waits until a read (SHM_NET_READ) or a write (SHM_NET_WRITE),
@@ -899,8 +1055,10 @@ SHMN_API void shm_net_close(shm_net_conn *c) {
 	c->gift = -1;
 	shmn_unmap(c->in.ring, c->in.ring_size);
 	shmn_unmap(c->in.next, c->in.next_size);
+	shmn_unmap(c->out.ring, c->out.ring_size);
+	shmn_unmap(c->out.pending, c->out.pending_size);
 	shmn_unmap(c->memory, c->memory_size);
-	c->in.ring = c->in.next = c->memory = NULL;
+	c->in.ring = c->in.next = c->out.ring = c->out.pending = c->memory = NULL;
 }
 
 /* ---------------------------------------------------------- the handshake */
@@ -977,37 +1135,18 @@ static int shmn_peer(shm_net_conn *c, const shm_net_options *o) {
 /* shmn_send_all sends bytes, the last of them with a descriptor if fd >= 0.
  * A peer that has gone may have answered before. */
 static int shmn_send_all(shm_net_conn *c, const uint8_t *p, size_t n, int fd, int64_t until) {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
 	while (n > 0) {
-		struct iovec iov = {(void *)(uintptr_t)p, n};
-		struct msghdr m;
-		memset(&m, 0, sizeof m);
-		m.msg_iov = &iov;
-		m.msg_iovlen = 1;
-		if (fd >= 0) {
-			memset(&control, 0, sizeof control);
-			m.msg_control = control.bytes;
-			m.msg_controllen = sizeof control.bytes;
-			struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-			h->cmsg_level = SOL_SOCKET;
-			h->cmsg_type = SCM_RIGHTS;
-			h->cmsg_len = CMSG_LEN(sizeof fd);
-			memcpy(CMSG_DATA(h), &fd, sizeof fd);
-		}
-		ssize_t sent = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t sent = shmn_send(c->fd, p, n, fd);
 		if (sent > 0) {
 			p += sent;
 			n -= (size_t)sent;
-		} else if (sent < 0 && errno == EAGAIN) {
+		} else if (errno == EAGAIN) {
 			int code = shmn_poll(c->fd, POLLOUT, until);
 			if (code != SHM_NET_OK)
 				return shmn_fail(&c->error, code, 0, "the other side did not finish the handshake in time");
-		} else if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+		} else if (errno == EPIPE || errno == ECONNRESET) {
 			return SHM_NET_OK;
-		} else if (sent < 0 && errno != EINTR) {
+		} else {
 			return shmn_fail(&c->error, SHM_NET_ESYSTEM, errno, "sendmsg");
 		}
 	}
@@ -1055,8 +1194,10 @@ static void shmn_begin(shm_net_conn *c, int direction, const uint32_t sizes[2]) 
 	c->in.data = c->in.base = rings[1 - direction];
 	c->in.mask = c->in.base_mask = sizes[1 - direction] - 1;
 	c->out.lines = lines[direction];
-	c->out.data = rings[direction];
-	c->out.mask = sizes[direction] - 1;
+	c->out.data = c->out.base = rings[direction];
+	c->out.mask = c->out.base_mask = sizes[direction] - 1;
+	if (c->out.most > c->takes)
+		c->out.most = c->takes;
 	cpu_set_t set;
 	c->can_spin = sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) > 1;
 	c->budget = 256;
@@ -1116,6 +1257,7 @@ static int shmn_answer(shm_net_conn *c, int64_t until) {
 		return shmn_fail(&c->error, SHM_NET_EVERSION, 0, "the server speaks version %u of the protocol, this side 1", version);
 	if (shmn_get32(b + 36) > SHMN_RING_MOST)
 		return shmn_fail(&c->error, SHM_NET_ECORRUPT, 0, "the server accepts rings of %u bytes", shmn_get32(b + 36));
+	c->out.most = shmn_get32(b + 36);
 	return SHM_NET_OK;
 }
 
@@ -1228,22 +1370,16 @@ static int shmn_hello(shm_net_conn *c, const shm_net_options *o, const uint8_t *
 }
 
 /* shmn_first takes the memory that a hello announced. */
-static int shmn_first(shm_net_conn *c, const uint32_t sizes[2], uint32_t *reason, int64_t until) {
+static int shmn_first(shm_net_conn *c, const uint32_t sizes[2], uint32_t *reason) {
 	uint64_t size = SHMN_CONTROL + (uint64_t)sizes[0] + sizes[1];
 	uint8_t tag;
 	int fd, code;
 	*reason = 0;
-	for (;;) {
-		ssize_t n = shmn_receive(c->fd, &tag, 1, &fd);
-		if (n == 1)
-			break;
-		if (n == 0)
-			return shmn_fail(&c->error, SHM_NET_ERESET, 0, "the client went away in the middle of the handshake");
-		if (errno != EAGAIN)
-			return shmn_fail(&c->error, SHM_NET_ESYSTEM, errno, "recvmsg");
-		if ((code = shmn_poll(c->fd, POLLIN, until)) != SHM_NET_OK)
-			return shmn_fail(&c->error, code, 0, "the other side did not finish the handshake in time");
-	}
+	ssize_t n = shmn_receive(c->fd, &tag, 1, &fd);
+	if (n == 0)
+		return shmn_fail(&c->error, SHM_NET_ERESET, 0, "the client went away in the middle of the handshake");
+	if (n < 0)
+		return shmn_fail(&c->error, SHM_NET_ESYSTEM, errno, "recvmsg");
 	*reason = 4;
 	if (tag != 'm' || fd < 0) {
 		if (fd >= 0)
@@ -1273,19 +1409,18 @@ static int shmn_first(shm_net_conn *c, const uint32_t sizes[2], uint32_t *reason
 	return SHM_NET_OK;
 }
 
-/* shmn_serve is the server's side of the handshake. */
-static int shmn_serve(shm_net_conn *c, const shm_net_options *o, int64_t until) {
-	uint8_t b[SHMN_HELLO], answer[SHMN_HELLO + sizeof c->error.text];
+/* shmn_serve is the server's side of the handshake, from a hello of n bytes
+ * on, and whatever comes with it is there. It does not wait. */
+static int shmn_serve(shm_net_conn *c, const shm_net_options *o, const uint8_t *b, int n) {
+	uint8_t answer[SHMN_HELLO + sizeof c->error.text];
 	uint32_t sizes[2], reason = 6;
-	int code = shmn_peer(c, o), n;
+	int code = shmn_peer(c, o);
 	if (code == SHM_NET_OK) {
-		if ((n = shmn_receive_all(c, b, sizeof b, 1, until)) < 0)
-			return n;
 		if (!shmn_is_hello(b, n) || n < SHMN_HELLO)
 			return shmn_fail(&c->error, SHM_NET_EPROTOCOL, 0, "the client did not begin with a hello of %d bytes: it does not speak the protocol of shmnet", SHMN_HELLO);
 		code = shmn_hello(c, o, b, sizes, &reason);
 		if (code == SHM_NET_OK)
-			code = shmn_first(c, sizes, &reason, until);
+			code = shmn_first(c, sizes, &reason);
 		if (code == SHM_NET_OK)
 			reason = 0;
 		else if (reason == 0)
@@ -1301,7 +1436,8 @@ static int shmn_serve(shm_net_conn *c, const shm_net_options *o, int64_t until) 
 	shmn_put32(answer + 32, reason);
 	shmn_put32(answer + 36, (uint32_t)(c->takes = shmn_takes(o)));
 	memcpy(answer + SHMN_HELLO, c->error.text, text);
-	n = shmn_send_all(c, answer, SHMN_HELLO + text, -1, until);
+	c->out.most = code == SHM_NET_OK ? shmn_get32(b + 48) : 0;
+	n = shmn_send_all(c, answer, SHMN_HELLO + text, -1, 0);
 	if (code == SHM_NET_OK)
 		code = n;
 	if (code == SHM_NET_OK)
@@ -1314,14 +1450,14 @@ static int shmn_serve(shm_net_conn *c, const shm_net_options *o, int64_t until) 
 /* shmn_bind binds and listens. The file has its mode from the first moment:
  * that of a socket that is not bound yet counts when it is. */
 static int shmn_bind(shm_net_listener *l, const struct sockaddr_un *a, socklen_t len) {
-	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->fd < 0)
+	l->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->socket < 0)
 		return errno;
-	if ((l->path[0] == 0 || fchmod(l->fd, l->options.mode) == 0) && bind(l->fd, (const struct sockaddr *)a, len) == 0 && listen(l->fd, SOMAXCONN) == 0)
+	if ((l->path[0] == 0 || fchmod(l->socket, l->options.mode) == 0) && bind(l->socket, (const struct sockaddr *)a, len) == 0 && listen(l->socket, SOMAXCONN) == 0)
 		return 0;
 	int e = errno;
-	close(l->fd);
-	l->fd = -1;
+	close(l->socket);
+	l->socket = -1;
 	return e;
 }
 
@@ -1375,13 +1511,43 @@ static int shmn_lock(const char *path) {
 	return fd;
 }
 
+/* shmn_watch has the listener's fd tell of a descriptor, or no more. */
+static int shmn_watch(shm_net_listener *l, int op, int fd) {
+	struct epoll_event e;
+	memset(&e, 0, sizeof e);
+	e.events = EPOLLIN;
+	return epoll_ctl(l->fd, op, fd, &e);
+}
+
+/* shmn_open completes a listener whose socket is bound. It gives an errno. */
+static int shmn_open(shm_net_listener *l) {
+	struct stat st;
+	if (l->path[0] != 0) {
+		/* What the umask took. */
+		if (lstat(l->path, &st) != 0 || chmod(l->path, l->options.mode) != 0)
+			return errno;
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+	}
+	l->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->fd < 0)
+		return errno;
+	if (shmn_watch(l, EPOLL_CTL_ADD, l->socket) != 0) {
+		int e = errno;
+		close(l->fd);
+		l->fd = -1;
+		return e;
+	}
+	return 0;
+}
+
 /* shm_net_listen listens at an address. A socket file that a dead listener
  * left behind is replaced. */
 SHMN_API int shm_net_listen(shm_net_listener *l, const char *address, const shm_net_options *opts) {
 	struct sockaddr_un a;
 	socklen_t len;
 	memset(l, 0, sizeof *l);
-	l->fd = -1;
+	l->fd = l->socket = -1;
 	int code = shmn_options(&l->error, opts, &l->options);
 	if (code == SHM_NET_OK)
 		code = shmn_address(&l->error, address, &a, &len);
@@ -1400,18 +1566,11 @@ SHMN_API int shm_net_listen(shm_net_listener *l, const char *address, const shm_
 	/* Without the lock only a name that is free is taken. */
 	if (e == EADDRINUSE && lock >= 0 && (code = shmn_stale(l, &a, len)) == SHM_NET_OK)
 		e = shmn_bind(l, &a, len);
-	struct stat st;
-	if (code == SHM_NET_OK && e == 0 && l->path[0] != 0) {
-		/* What the umask took. */
-		if (lstat(l->path, &st) == 0 && chmod(l->path, l->options.mode) == 0) {
-			l->dev = st.st_dev;
-			l->ino = st.st_ino;
-		} else {
-			e = errno;
+	if (code == SHM_NET_OK && e == 0 && (e = shmn_open(l)) != 0) {
+		if (l->path[0] != 0)
 			unlink(l->path);
-			close(l->fd);
-			l->fd = -1;
-		}
+		close(l->socket);
+		l->socket = -1;
 	}
 	if (lock >= 0)
 		close(lock);
@@ -1426,32 +1585,100 @@ SHMN_API int shm_net_listen(shm_net_listener *l, const char *address, const shm_
 	return SHM_NET_OK;
 }
 
+/* shmn_hear reads what a pending client has said. 1: it suffices to serve it,
+ * without waiting for more. 0: it does not yet. */
+static int shmn_hear(shmn_pending *p) {
+	while (p->have < SHMN_HELLO) {
+		ssize_t n = shmn_receive(p->fd, p->hello + p->have, (size_t)(SHMN_HELLO - p->have), NULL);
+		if (n <= 0)
+			return n == 0 || errno != EAGAIN;
+		p->have += (int)n;
+		int k = p->have < (int)sizeof shmn_hello_magic ? p->have : (int)sizeof shmn_hello_magic;
+		if (memcmp(p->hello, shmn_hello_magic, (size_t)k) != 0)
+			return 1;
+	}
+	/* The memory comes with one byte more. */
+	return (shmn_get32(p->hello + 28) & 1) == 0 || shmn_poll(p->fd, POLLIN, 0) != SHM_NET_ETIMEOUT;
+}
+
+/* shmn_finish takes pending client i out, and serves it, or gives it up if its
+ * time is over. */
+static int shmn_finish(shm_net_listener *l, shm_net_conn *c, int i, int late) {
+	shmn_pending p = l->pending[i];
+	shmn_watch(l, EPOLL_CTL_DEL, p.fd); /* not by closing it: a child may have it too */
+	memmove(&l->pending[i], &l->pending[i + 1], (size_t)(--l->pending_count - i) * sizeof p);
+	shmn_reset(c);
+	c->fd = p.fd;
+	memcpy(c->name, l->name, sizeof c->name);
+	int code = late ? shmn_fail(&c->error, SHM_NET_ETIMEOUT, 0, "the client did not finish the handshake in time")
+	                : shmn_serve(c, &l->options, p.hello, p.have);
+	if (code == SHM_NET_OK)
+		return code;
+	l->failed++;
+	l->error = c->error;
+	return shmn_drop(c, code);
+}
+
+/* shmn_admit takes one who waits in the kernel's queue: 1; 0 when there is
+ * nobody. Who has waited longest goes when there is no place: those who say
+ * what they have to say are served when they are admitted. */
+static int shmn_admit(shm_net_listener *l, shm_net_conn *c) {
+	for (;;) {
+		int fd = accept4(l->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0 && errno == EAGAIN)
+			return 0;
+		if (fd < 0 || shmn_watch(l, EPOLL_CTL_ADD, fd) != 0) {
+			int e = errno;
+			if (fd >= 0)
+				close(fd);
+			return shmn_fail(&l->error, SHM_NET_ESYSTEM, e, "accept");
+		}
+		if (l->pending_count == SHMN_PENDING)
+			shmn_finish(l, c, 0, 1);
+		shmn_pending *p = &l->pending[l->pending_count++];
+		p->fd = fd;
+		p->have = 0;
+		p->until = shmn_until(l->options.handshake);
+		return 1;
+	}
+}
+
 /* shm_net_accept waits for a connection. A handshake that fails is counted,
- * and it goes on waiting. */
+ * and it goes on waiting. Handshakes of several clients are under way at once;
+ * those that are not finished when it returns go on in the next call. */
 SHMN_API int shm_net_accept(shm_net_listener *l, shm_net_conn *c, int64_t wait) {
 	int64_t until = shmn_until(wait);
 	shmn_reset(c);
 	if (l->fd < 0)
 		return SHM_NET_ECLOSED;
 	for (;;) {
-		int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		int code;
-		if (fd >= 0) {
-			shmn_reset(c);
-			c->fd = fd;
-			memcpy(c->name, l->name, sizeof c->name);
-			code = shmn_serve(c, &l->options, shmn_until(l->options.handshake));
-			if (code == SHM_NET_OK)
-				return code;
-			shmn_drop(c, code);
-			l->failed++;
-			l->error = c->error;
-		} else if (errno == EAGAIN) {
-			if ((code = shmn_poll(l->fd, POLLIN, until)) != SHM_NET_OK)
-				return code;
-		} else if (errno != EINTR && errno != ECONNABORTED) {
-			return shmn_fail(&l->error, SHM_NET_ESYSTEM, errno, "accept");
+		int64_t next = until;
+		int code = SHM_NET_OK;
+		for (int i = 0; i < SHMN_PENDING && (code = shmn_admit(l, c)) > 0; i++) {
+			int last = l->pending_count - 1;
+			if (shmn_hear(&l->pending[last]) && shmn_finish(l, c, last, 0) == SHM_NET_OK)
+				return SHM_NET_OK;
 		}
+		for (int i = 0; i < l->pending_count;) {
+			int64_t limit = l->pending[i].until;
+			int heard = shmn_hear(&l->pending[i]);
+			if (heard || shmn_now() >= limit) {
+				if (shmn_finish(l, c, i, !heard) == SHM_NET_OK)
+					return SHM_NET_OK;
+				continue;
+			}
+			next = next == 0 ? 0 : shmn_sooner(next, limit);
+			i++;
+		}
+		if (code < 0)
+			return code;
+		code = shmn_poll(l->fd, POLLIN, next);
+		if (code == SHM_NET_ESYSTEM)
+			return shmn_fail(&l->error, code, errno, "poll");
+		if (code == SHM_NET_EINTR || (code == SHM_NET_ETIMEOUT && until >= 0 && shmn_now() >= until))
+			return code;
 	}
 }
 
@@ -1466,8 +1693,11 @@ SHMN_API void shm_net_unlisten(shm_net_listener *l) {
 		unlink(l->path);
 	if (lock >= 0)
 		close(lock);
+	while (l->pending_count > 0)
+		close(l->pending[--l->pending_count].fd);
+	close(l->socket);
 	close(l->fd);
-	l->fd = -1;
+	l->fd = l->socket = -1;
 }
 
 #ifdef __cplusplus

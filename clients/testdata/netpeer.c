@@ -5,9 +5,11 @@
  *   echo ADDR [RING MAX]  accepts, and echoes each connection to its end
  *   ask ADDR TOTAL PIECE [RING MAX]   sends so much, checks that it comes back
  *   stuck ADDR            connects, says hello and reads to the end
- *   serve ADDR            accepts one, reads to the end
+ *   serve ADDR [MS]       accepts one, who has so long for its hello, reads to the end
  *   full ADDR             connects and writes until there is no room
  *   lie ADDR WORD         connects and breaks the protocol
+ *   pour ADDR TOTAL       accepts one, writes so much at once
+ *   grow ADDR [RING MAX]  connects, sends until its ring has grown, gives that back, and does it again
  *
  * What it says goes to standard output, line by line.
  */
@@ -92,7 +94,7 @@ static void echo(int argc, char **argv) {
 			break;
 		uint64_t failed = l.failed;
 		int code = shm_net_accept(&l, &c, 0);
-		if (l.failed != failed)
+		for (; l.failed != failed; failed++)
 			say("failed: %s", l.error.text);
 		if (code == SHM_NET_ETIMEOUT)
 			continue;
@@ -102,7 +104,7 @@ static void echo(int argc, char **argv) {
 			if (shm_net_write(&c, buf, (size_t)n, SHM_NET_FOREVER) != n)
 				break;
 		if (n == 0)
-			say("served %d, %llu moves", (int)c.pid, (unsigned long long)c.moves_followed);
+			say("served %d, %llu moves, %llu of ours", (int)c.pid, (unsigned long long)c.moves_followed, (unsigned long long)c.moves_made);
 		else
 			say("%s: %s", shm_net_name(n > 0 ? c.error.code : (int)n), c.error.text);
 		shm_net_close(&c);
@@ -152,7 +154,7 @@ static void ask(int argc, char **argv) {
 		if (!busy)
 			need(shm_net_wait(&c, sent < total ? SHM_NET_READ | SHM_NET_WRITE : SHM_NET_READ, SHM_NET_FOREVER), &c.error);
 	}
-	say("sent %llu, got %llu, %llu moves", (unsigned long long)sent, (unsigned long long)got, (unsigned long long)c.moves_followed);
+	say("sent %llu, got %llu, %llu moves, %llu of ours", (unsigned long long)sent, (unsigned long long)got, (unsigned long long)c.moves_followed, (unsigned long long)c.moves_made);
 	/* What comes now must end at once. */
 	if (shm_net_write(&c, "x", 1, 0) != SHM_NET_EPIPE)
 		say("could write after the end");
@@ -162,6 +164,48 @@ static void ask(int argc, char **argv) {
 		say("could read after the end");
 	free(out);
 	free(in);
+}
+
+/* grow has its ring grow and shrink twice, and checks what comes back. */
+static void grow(int argc, char **argv) {
+	static uint8_t out[1 << 16], in[1 << 16];
+	shm_net_options o = options(argc, argv, 3);
+	shm_net_conn c;
+	uint64_t sent = 0, got = 0;
+	need(shm_net_dial(&c, argv[2], &o, SHM_NET_FOREVER), &c.error);
+	uint64_t first = c.out.mask + 1;
+	for (int round = 0; round < 2; round++) {
+		for (uint64_t end = sent + (16 << 20); got < end;) {
+			size_t k = end - sent < sizeof out ? (size_t)(end - sent) : sizeof out;
+			for (size_t i = 0; i < k; i++)
+				out[i] = content(sent + i);
+			ssize_t n = k == 0 ? 0 : shm_net_write(&c, out, k, 0);
+			if (n < 0 && n != SHM_NET_ETIMEOUT)
+				need((int)n, &c.error);
+			sent += n > 0 ? (uint64_t)n : 0;
+			n = shm_net_read(&c, in, sizeof in, k == 0 ? SHM_NET_FOREVER : 1000000);
+			if (n < 0 && n != SHM_NET_ETIMEOUT)
+				need((int)n, &c.error);
+			for (ssize_t i = 0; i < n; i++)
+				if (in[i] != content(got++)) {
+					say("byte %llu is wrong", (unsigned long long)got - 1);
+					exit(0);
+				}
+		}
+		say("grown to %llu", (unsigned long long)c.out.mask + 1);
+		/* All came back, so all was taken; that is shown when the other side
+		 * has nothing else to read. */
+		int code;
+		while ((code = shm_net_shrink(&c)) == 0) {
+			struct timespec t = {0, 1000000};
+			nanosleep(&t, NULL);
+		}
+		need(code == 1 ? SHM_NET_OK : code, &c.error);
+		say("shrunk to %llu, %s", (unsigned long long)c.out.mask + 1, c.out.mask + 1 == first && c.out.ring == NULL ? "the first one" : "another one");
+	}
+	need(shm_net_close_write(&c), &c.error);
+	finish(&c);
+	shm_net_close(&c);
 }
 
 /* lie breaks the protocol as a sender, or as a receiver. */
@@ -196,6 +240,21 @@ int main(int argc, char **argv) {
 		echo(argc, argv);
 	} else if (strcmp(argv[1], "ask") == 0) {
 		ask(argc, argv);
+	} else if (strcmp(argv[1], "pour") == 0 && argc > 3) {
+		size_t total = (size_t)number(argc, argv, 3);
+		uint8_t *much = malloc(total);
+		for (size_t i = 0; i < total; i++)
+			much[i] = content(i);
+		need(shm_net_listen(&l, argv[2], NULL), &l.error);
+		say("listening");
+		need(shm_net_accept(&l, &c, SHM_NET_FOREVER), &l.error);
+		ssize_t n = shm_net_write(&c, much, total, SHM_NET_FOREVER);
+		say("wrote %lld, %llu moves: %s", (long long)n, (unsigned long long)c.moves_made, c.error.text);
+		shm_net_close(&c);
+		shm_net_unlisten(&l);
+		free(much);
+	} else if (strcmp(argv[1], "grow") == 0) {
+		grow(argc, argv);
 	} else if (strcmp(argv[1], "stuck") == 0) {
 		need(shm_net_dial(&c, argv[2], NULL, SHM_NET_FOREVER), &c.error);
 		if (shm_net_read(&c, piece, 1, 20000000) != SHM_NET_ETIMEOUT)
@@ -206,7 +265,10 @@ int main(int argc, char **argv) {
 		finish(&c);
 		shm_net_close(&c);
 	} else if (strcmp(argv[1], "serve") == 0) {
-		need(shm_net_listen(&l, argv[2], NULL), &l.error);
+		shm_net_options o;
+		memset(&o, 0, sizeof o);
+		o.handshake = number(argc, argv, 3) * 1000000;
+		need(shm_net_listen(&l, argv[2], &o), &l.error);
 		say("listening");
 		need(shm_net_accept(&l, &c, SHM_NET_FOREVER), &l.error);
 		say("accepted %d", (int)c.pid);
