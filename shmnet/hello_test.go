@@ -236,16 +236,37 @@ func TestNoDescriptors(t *testing.T) {
 	path := socketPath(t)
 	p := shmtest.Start(t, "few descriptors", path)
 	p.Expect("ready")
-	c, err := net.Dial("unix", path)
-	must(t, err)
+	greet := func(flags uint32) (net.Conn, answer) {
+		c, err := net.Dial("unix", path)
+		must(t, err)
+		p.Expect("exhausted")
+		h := goodHello()
+		h.flags |= flags
+		_, err = c.Write(h.encode())
+		must(t, err)
+		must(t, memfd.Send(t.Context(), c.(*net.UnixConn), memoryFor(t, h.sizes, needSeals)))
+		return c, readAnswer(t, c)
+	}
+	c, a := greet(0)
 	defer c.Close()
-	p.Expect("exhausted")
-	_, err = c.Write(goodHello().encode())
-	must(t, err)
-	must(t, memfd.Send(t.Context(), c.(*net.UnixConn), memoryFor(t, goodHello().sizes, needSeals)))
-	if a := readAnswer(t, c); a.reason != reasonNoMeans || !strings.Contains(a.text, "too many open") {
+	if a.status != statusRefused || a.reason != reasonNoMeans || !strings.Contains(a.text, "too many open") {
 		t.Errorf("answered %+v", a)
 	}
+	p.Send("free")
+	p.Expect("free")
+	// One that allows it gets the plain socket.
+	c, a = greet(flagPlain)
+	defer c.Close()
+	if a.status != statusPlain {
+		t.Errorf("answered %+v", a)
+	}
+	_, err := c.Write([]byte("hello"))
+	must(t, err)
+	b := make([]byte, 5)
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != "hello" {
+		t.Errorf("read %q, %v", b, err)
+	}
+	p.Expect("plain")
 	p.Send("free")
 	p.Expect("free")
 	good, err := Dial(t.Context(), path, nil)
@@ -257,31 +278,51 @@ func TestNoDescriptors(t *testing.T) {
 
 func init() {
 	shmtest.Handle("few descriptors", func(c *shmtest.Child) {
-		l, err := Listen(background, c.Args[0], nil)
+		l, err := Listen(background, c.Args[0], &Options{Plain: true})
 		c.Check(err)
 		defer l.Close()
 		c.Send("ready")
-		eventually(c, "one waits in accept, one has begun", func() bool { return len(l.places) == 2 })
-		lim := syscall.Rlimit{Cur: 64, Max: 64}
-		c.Check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim))
-		var all []int
-		for {
-			fd, err := syscall.Dup(0)
-			if err != nil {
-				break
+		var old syscall.Rlimit
+		c.Check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
+		exhaust := func() (free func()) {
+			eventually(c, "one waits in accept, one has begun", func() bool { return len(l.places) == 2 })
+			c.Check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: old.Max}))
+			var all []int
+			for {
+				fd, err := syscall.Dup(0)
+				if err != nil {
+					break
+				}
+				all = append(all, fd)
 			}
-			all = append(all, fd)
+			c.Send("exhausted")
+			return func() {
+				for _, fd := range all {
+					syscall.Close(fd)
+				}
+				c.Check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old))
+				c.Send("free")
+			}
 		}
-		c.Send("exhausted")
+		free := exhaust()
 		c.Expect("free")
-		for _, fd := range all {
-			syscall.Close(fd)
+		free()
+		free = exhaust()
+		plain, err := l.AcceptConn()
+		c.Check(err)
+		if !plain.Stats().Plain {
+			c.Fatalf("%+v", plain.Stats())
 		}
-		c.Send("free")
+		_, err = io.CopyN(struct{ io.Writer }{plain}, plain, 5)
+		c.Check(err)
+		c.Send("plain")
+		c.Expect("free")
+		free()
 		conn, err := l.Accept()
 		c.Check(err)
 		c.Send("accepted")
 		conn.Close()
+		plain.Close()
 	})
 }
 
