@@ -492,6 +492,26 @@ func TestCopy(t *testing.T) {
 			t.Error("other bytes came")
 		}
 	})
+	t.Run("buffers and a deadline", func(t *testing.T) {
+		// What WriteBuffers says was written is read to its end.
+		both(t, &Options{MaxRing: 1}, func(t *testing.T, a, b *Conn) {
+			text := noise(100_000)
+			_, err := a.Write(text[:DefaultRing-200])
+			must(t, err)
+			must(t, a.SetWriteDeadline(time.Now().Add(10*time.Millisecond)))
+			rest := text[DefaultRing-200:]
+			v := net.Buffers{rest[:100], rest[100:200], rest[200:]}
+			n, err := a.WriteBuffers(&v)
+			if !errors.Is(err, os.ErrDeadlineExceeded) || n != 200 {
+				t.Errorf("wrote %d, %v", n, err)
+			}
+			must(t, a.CloseWrite())
+			got, err := io.ReadAll(b)
+			if want := text[:DefaultRing-200+n]; err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes came, %v, want %d", len(got), err, len(want))
+			}
+		})
+	})
 	t.Run("errors", func(t *testing.T) {
 		a, b := pair(t, nil)
 		broken := errors.New("broken")

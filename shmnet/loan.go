@@ -205,6 +205,7 @@ func (c *Conn) writeBuffers(v *net.Buffers) (n int64, err error) {
 			// It is shown with what comes after it.
 			m = out.put(b)
 		} else if m, err = c.write(b); err != nil {
+			c.show() // what was put before it, too
 			(*v)[0] = b[m:]
 			return n + int64(m), err
 		}

@@ -183,3 +183,21 @@ func serveScript(t *testing.T, conn *Conn, text []byte, step uint64) {
 		t.Errorf("step %d: %d bytes came, then %v", step, len(got), err)
 	}
 }
+
+// TestMovesWithoutEnd is a sender that moves again each time that the receiver
+// has followed it, and never lets it go.
+func TestMovesWithoutEnd(t *testing.T) {
+	e := newEnds(t, ringLeast)
+	moves := 0
+	point.Watch(func(string, uintptr, uintptr) {
+		// The only store of refill is that it has followed.
+		if moves++; moves < 1000 {
+			e.s.sender.Moves = e.r.moved + 1
+		}
+	})
+	defer point.Watch(nil)
+	e.s.sender.Moves = 1
+	if err := e.r.refill(); !errors.Is(err, ErrCorrupt) || moves != followMost+1 {
+		t.Errorf("after %d moves: %v", moves, err)
+	}
+}

@@ -44,12 +44,17 @@ func (r *receiver) size() uint64 { return r.mask + 1 }
 // there is how many bytes can be taken, as known.
 func (r *receiver) there() uint64 { return r.tail - r.head }
 
+// followMost is how many moves one look can meet. The sender makes one when we
+// have followed the one before, and it has one accepted ring to move to, and
+// the first one before and after that; for another we have to accept first.
+const followMost = 3
+
 // refill looks how much was sent, when everything known is taken. It follows
 // the sender to another ring.
 //
 // SYNC POINT: bytes, and move. They meet sender.publish and sender.move.
 func (r *receiver) refill() error {
-	for {
+	for range followMost + 1 {
 		tail := mem.LoadAcquire64(&r.sender.Tail)
 		moves := mem.LoadAcquire32(&r.sender.Moves)
 		if moves == r.moved {
@@ -72,6 +77,7 @@ func (r *receiver) refill() error {
 			return err
 		}
 	}
+	return fmt.Errorf("the peer moves without end: %w", sys.ErrCorrupt)
 }
 
 // extend checks a new end of what is there, and believes it.
