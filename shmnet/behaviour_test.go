@@ -492,6 +492,30 @@ func TestCopy(t *testing.T) {
 			t.Error("other bytes came")
 		}
 	})
+	t.Run("many buffers", func(t *testing.T) {
+		// More of them than the ring holds, each of them smaller than it.
+		both(t, &Options{Ring: 4096, MaxRing: 1}, func(t *testing.T, a, b *Conn) {
+			text := noise(50_000)
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				must(t, a.SetWriteDeadline(time.Now().Add(5*time.Second))) // far more than it takes
+				var v net.Buffers
+				for i := range len(text) / 100 {
+					v = append(v, text[i*100:i*100+100])
+				}
+				if n, err := a.WriteBuffers(&v); err != nil || n != int64(len(text)) {
+					t.Errorf("wrote %d, %v", n, err)
+				}
+				a.CloseWrite()
+			}()
+			got, err := io.ReadAll(b)
+			if err != nil || !bytes.Equal(got, text) {
+				t.Errorf("%d bytes came, or others, %v", len(got), err)
+			}
+			<-done
+		})
+	})
 	t.Run("buffers and a deadline", func(t *testing.T) {
 		// What WriteBuffers says was written is read to its end.
 		both(t, &Options{MaxRing: 1}, func(t *testing.T, a, b *Conn) {

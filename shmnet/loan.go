@@ -198,21 +198,31 @@ func (c *Conn) writeBuffers(v *net.Buffers) (n int64, err error) {
 	if err := c.mayWrite(); err != nil {
 		return 0, err
 	}
+	hidden := false // something was put and not shown
 	for len(*v) > 0 {
 		b := (*v)[0]
 		m := 0
 		if uint64(len(b)) <= min(out.free(), publishMost) {
 			// It is shown with what comes after it.
 			m = out.put(b)
-		} else if m, err = c.write(b); err != nil {
-			c.show() // what was put before it, too
-			(*v)[0] = b[m:]
-			return n + int64(m), err
+			hidden = true
+		} else {
+			if hidden {
+				// The reader cannot make room of what it does not see.
+				c.show()
+				hidden = false
+			}
+			if m, err = c.write(b); err != nil {
+				(*v)[0] = b[m:]
+				return n + int64(m), err
+			}
 		}
 		n += int64(m)
 		(*v)[0] = nil
 		*v = (*v)[1:]
 	}
-	c.show()
+	if hidden {
+		c.show()
+	}
 	return n, c.shown()
 }
