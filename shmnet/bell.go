@@ -29,7 +29,7 @@ type role struct {
 	stop  atomic.Uint32
 	ready func() bool // what it waits for, or a reason to stop
 
-	queue   sync.Cond     // of who waits for the lock, see Conn.lockOut
+	queue   sync.Cond     // of who waits for the turn
 	napping atomic.Bool   // it sleeps, or will in a moment
 	waiting bool          // at woken
 	woken   chan struct{} // holds one
@@ -225,6 +225,7 @@ func (b *bell) listen(r *role, reads uint64) {
 func (b *bell) hangUp() {
 	b.in.stop.Or(stopHungUp)
 	b.out.stop.Or(stopHungUp)
+	b.in.queue.Broadcast()
 	b.out.queue.Broadcast()
 }
 

@@ -45,6 +45,7 @@ type Conn struct {
 		receiver
 		spin wait.Spinner
 		lent bool // by Peek
+		turn turn
 		over bool // its part in the memory was given up
 	}
 	out struct {
@@ -52,6 +53,7 @@ type Conn struct {
 		sender
 		spin  wait.Spinner
 		lent  int // bytes lent by Reserve
+		turn  turn
 		fill  filling
 		over  bool
 		looks uint64 // when the socket was looked at last, in ticks
@@ -97,18 +99,19 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return c.plainRead(p)
 	}
 	in := &c.in
-	in.Lock()
-	n, err := 0, error(nil)
-	if in.there() == 0 || c.bell.in.stopped() {
-		err = c.await(len(p) == 0)
-	}
-	if err == nil && len(p) > 0 {
-		n = in.get(p)
-		if in.take(n) {
-			c.bell.ring()
+	n, err := 0, c.lockIn()
+	if err == nil {
+		if in.there() == 0 || c.bell.in.stopped() {
+			err = c.await(len(p) == 0)
 		}
+		if err == nil && len(p) > 0 {
+			n = in.get(p)
+			if in.take(n) {
+				c.bell.ring()
+			}
+		}
+		in.Unlock()
 	}
-	in.Unlock()
 	if c.bell.in.stopped() {
 		c.settleIn()
 	}
@@ -374,7 +377,7 @@ func (c *Conn) settleIn() {
 		return
 	}
 	defer c.in.Unlock()
-	if c.in.over || c.in.lent {
+	if c.in.over || c.in.lent || c.in.turn.busy.Load() {
 		return
 	}
 	c.in.over = true
@@ -392,7 +395,7 @@ func (c *Conn) settleOut() {
 		return
 	}
 	defer c.out.Unlock()
-	if c.out.over || c.out.lent > 0 || c.out.fill.busy.Load() {
+	if c.out.over || c.out.lent > 0 || c.out.turn.busy.Load() {
 		return
 	}
 	c.out.over = true

@@ -3,45 +3,13 @@ package shmnet
 import (
 	"io"
 	"runtime"
-	"sync/atomic"
 )
 
-// filling is a ReadFrom that waits for its source, with a place in the ring
-// that the source writes to. The writer's lock is not held meanwhile, so that a
-// ring that has grown can be given back; but nobody else writes to the ring.
-// All but busy and queued is guarded by the lock.
+// filling is the place in the ring that the source of a ReadFrom has, while
+// that waits for it (see turn). The lock guards it.
 type filling struct {
-	busy   atomic.Bool
-	queued atomic.Int32 // who wait for it
-	ring   *memory      // that the place is in; nil for the first ring
-	at, n  int          // the place
-}
-
-// lockOut takes the writer's lock. Where a ReadFrom waits for its source it
-// waits for that, as long as it may write itself, and gives the reason
-// otherwise, without the lock.
-func (c *Conn) lockOut() error {
-	out, role := &c.out, &c.bell.out
-	out.Lock()
-	if !out.fill.busy.Load() {
-		return nil
-	}
-	out.fill.queued.Add(1)
-	defer out.fill.queued.Add(-1)
-	for out.fill.busy.Load() {
-		err := c.mayWrite()
-		out.Unlock()
-		if err != nil {
-			return err
-		}
-		c.bell.mu.Lock()
-		for out.fill.busy.Load() && !role.stopped() {
-			role.queue.Wait()
-		}
-		c.bell.mu.Unlock()
-		out.Lock()
-	}
-	return nil
+	ring  *memory // nil for the first ring
+	at, n int
 }
 
 // ReadFrom reads from r until its end, into the place where the peer reads it:
@@ -63,7 +31,7 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 func (c *Conn) readFrom(r io.Reader) (n int64, err error) {
 	for empty := 0; ; {
 		// Whoever waited for the piece before comes first.
-		for c.out.fill.queued.Load() > 0 {
+		for c.out.turn.queued.Load() > 0 {
 			c.out.Unlock()
 			runtime.Gosched()
 			if err := c.lockOut(); err != nil {
@@ -128,26 +96,18 @@ func (c *Conn) fill(r io.Reader, b []byte) (n int, err error) {
 func (c *Conn) readSource(r io.Reader, b []byte, ring *memory) (n int, err error) {
 	out, f := &c.out, &c.out.fill
 	f.ring, f.at, f.n = ring, int(out.tail&out.mask), len(b)
-	f.busy.Store(true)
-	out.Unlock()
+	out.turn.give(&out.Mutex)
 	defer func() {
-		out.Lock()
-		f.busy.Store(false)
+		out.turn.takeBack(&out.Mutex, &c.bell, &c.bell.out)
 		f.ring = nil
-		if f.queued.Load() > 0 {
-			c.bell.mu.Lock()
-			c.bell.out.queue.Broadcast()
-			c.bell.mu.Unlock()
-		}
 	}()
 	return r.Read(b)
 }
 
 // thin gives the pages back of a ring that was left while the source has a
 // place in it, but for those of the place, which may hold something already.
-// The lock is held.
 func (f *filling) thin() {
-	if f.busy.Load() && f.ring != nil {
+	if f.ring != nil {
 		f.ring.keepOnly(f.at, f.n)
 	}
 }

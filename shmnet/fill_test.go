@@ -142,12 +142,12 @@ func TestWaitingSource(t *testing.T) {
 					_, err := a.ReadFrom(r)
 					copied <- err
 				}()
-				eventually(t, "the source waits", func() bool { return a.out.fill.busy.Load() })
+				eventually(t, "the source waits", func() bool { return a.out.turn.busy.Load() })
 				go func() {
 					_, err := a.Write([]byte("besides"))
 					wrote <- err
 				}()
-				eventually(t, "the writer waits", func() bool { return a.out.fill.queued.Load() == 1 })
+				eventually(t, "the writer waits", func() bool { return a.out.turn.queued.Load() == 1 })
 				if c.do != nil {
 					must(t, c.do(a, b))
 				} else {
@@ -180,7 +180,7 @@ func TestWaitingSource(t *testing.T) {
 			_, err := a.ReadFrom(r)
 			copied <- err
 		}()
-		eventually(t, "the source waits", func() bool { return a.out.fill.busy.Load() })
+		eventually(t, "the source waits", func() bool { return a.out.turn.busy.Load() })
 		must(t, a.Close())
 		if n := a.memory.users.Load(); n != 1 {
 			t.Errorf("%d users of the memory, want the source", n)
@@ -214,6 +214,133 @@ func TestWaitingSource(t *testing.T) {
 		_, err := b.Read(make([]byte, 1))
 		must(t, err)
 		talk(t, a, b)
+	})
+}
+
+// TestWaitingSink is the same for who reads while a WriteTo waits for its sink.
+func TestWaitingSink(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(b *Conn) error
+		want error // of the Read
+	}{
+		{"deadline", func(b *Conn) error { return b.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) }, os.ErrDeadlineExceeded},
+		{"Close", (*Conn).Close, net.ErrClosed},
+		{"CloseRead", (*Conn).CloseRead, io.EOF},
+		{"the sink goes on", nil, nil},
+		{"death, then the sink goes on", func(b *Conn) error { return b.bell.socket.CloseRead() }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, nil, func(t *testing.T, a, b *Conn) {
+				_, err := a.Write([]byte("sink"))
+				must(t, err)
+				busy, goOn := make(chan bool), make(chan bool)
+				copied, read := make(chan error, 1), make(chan error, 1)
+				full := errors.New("full")
+				go func() {
+					_, err := b.WriteTo(writerFunc(func(p []byte) (int, error) {
+						busy <- true
+						<-goOn
+						if string(p) != "sink" {
+							t.Errorf("the bytes became %q", p)
+						}
+						return len(p), full
+					}))
+					copied <- err
+				}()
+				<-busy
+				got := make([]byte, 10)
+				n := 0
+				go func() {
+					k, err := b.Read(got)
+					n = k
+					read <- err
+				}()
+				eventually(t, "the reader waits", func() bool { return b.in.turn.queued.Load() == 1 })
+				_, err = a.Write([]byte("besides"))
+				must(t, err)
+				if c.do != nil {
+					must(t, c.do(b))
+				}
+				if c.want == nil {
+					goOn <- true
+				}
+				if err := <-read; !errors.Is(err, c.want) || err == nil && string(got[:n]) != "besides" {
+					t.Errorf("read %q, %v, want %v", got[:n], err, c.want)
+				}
+				if c.want != nil {
+					goOn <- true
+				}
+				if err := <-copied; err != full {
+					t.Errorf("WriteTo: %v", err)
+				}
+				must(t, errors.Join(a.Close()))
+				b.Close()
+				if n := a.memory.users.Load() + b.memory.users.Load(); n != 0 {
+					t.Errorf("%d users of the memory are left", n)
+				}
+			})
+		})
+	}
+}
+
+// TestManySinks has several goroutines that read from one connection, in every
+// way: each byte goes to one of them.
+func TestManySinks(t *testing.T) {
+	both(t, &Options{Ring: 4096, MaxRing: 16 << 10}, func(t *testing.T, a, b *Conn) {
+		text := noise(300_000)
+		go func() {
+			a.Write(text)
+			a.CloseWrite()
+		}()
+		var mu sync.Mutex
+		var got [256]int
+		count := func(p []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, v := range p {
+				got[v]++
+			}
+		}
+		var readers sync.WaitGroup
+		for range 2 {
+			readers.Go(func() {
+				_, err := b.WriteTo(writerFunc(func(p []byte) (int, error) {
+					p = p[:min(len(p), 1000)]
+					count(p)
+					runtime.Gosched() // others want to read now
+					return len(p), nil
+				}))
+				for err == io.ErrShortWrite {
+					_, err = b.WriteTo(writerFunc(func(p []byte) (int, error) { count(p); return len(p), nil }))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			readers.Go(func() {
+				p := make([]byte, 700)
+				for {
+					n, err := b.Read(p)
+					count(p[:n])
+					if err == io.EOF {
+						return
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		readers.Wait()
+		var want [256]int
+		for _, v := range text {
+			want[v]++
+		}
+		if got != want {
+			t.Error("other bytes came")
+		}
 	})
 }
 

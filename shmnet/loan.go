@@ -3,6 +3,7 @@ package shmnet
 import (
 	"io"
 	"net"
+	"runtime"
 	"syscall"
 )
 
@@ -19,10 +20,12 @@ func (c *Conn) Peek() ([]byte, error) {
 	if c.plain != nil {
 		return nil, c.opError("read", errPlain)
 	}
-	c.in.Lock()
-	b, err := c.peek()
-	c.in.lent = err == nil
-	c.in.Unlock()
+	b, err := []byte(nil), c.lockIn()
+	if err == nil {
+		b, err = c.peek()
+		c.in.lent = err == nil
+		c.in.Unlock()
+	}
 	if err != nil {
 		c.settleIn()
 		return nil, c.opError("read", err)
@@ -44,9 +47,12 @@ func (c *Conn) Discard(n int) error {
 	if c.plain != nil {
 		return c.opError("read", errPlain)
 	}
-	c.in.Lock()
-	err := error(nil)
+	err := c.lockIn()
+	if err != nil {
+		c.in.Lock() // what is lent is given back all the same
+	}
 	switch stop := c.bell.in.stop.Load(); {
+	case err != nil:
 	case c.in.over || stop&stopClosed != 0:
 		err = net.ErrClosed
 	case n < 0 || uint64(n) > c.in.there():
@@ -137,27 +143,44 @@ func (c *Conn) commit(n int) error {
 }
 
 // WriteTo reads until the end and writes everything to w, from where it
-// stands: io.Copy out of a connection is one copy.
+// stands: io.Copy out of a connection is one copy. Others who read get what
+// comes between two pieces of it, and wait while w does.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	if c.plain != nil {
 		return c.plainWriteTo(w)
 	}
 	defer c.settleIn()
-	c.in.Lock()
+	if err := c.lockIn(); err == io.EOF {
+		return 0, nil
+	} else if err != nil {
+		return 0, c.opError("read", err)
+	}
 	defer c.in.Unlock()
 	return c.writeTo(w)
 }
 
 func (c *Conn) writeTo(w io.Writer) (n int64, err error) {
 	for {
-		b, err := c.peek()
+		// Whoever waited for the piece before comes first.
+		err := error(nil)
+		for err == nil && c.in.turn.queued.Load() > 0 {
+			c.in.Unlock()
+			runtime.Gosched()
+			if err = c.lockIn(); err != nil {
+				c.in.Lock() // the caller unlocks
+			}
+		}
+		var b []byte
+		if err == nil {
+			b, err = c.peek()
+		}
 		if err == io.EOF {
 			return n, nil
 		}
 		if err != nil {
 			return n, c.opError("read", err)
 		}
-		m, err := w.Write(b)
+		m, err := c.writeSink(w, b)
 		if m < 0 || m > len(b) {
 			return n, io.ErrShortWrite
 		}
@@ -172,6 +195,13 @@ func (c *Conn) writeTo(w io.Writer) (n int64, err error) {
 			return n, err
 		}
 	}
+}
+
+// writeSink writes without the lock, and takes it again, whatever w does.
+func (c *Conn) writeSink(w io.Writer, b []byte) (int, error) {
+	c.in.turn.give(&c.in.Mutex)
+	defer c.in.turn.takeBack(&c.in.Mutex, &c.bell, &c.bell.in)
+	return w.Write(b)
 }
 
 // WriteBuffers writes everything in v as one Write does, and takes from v what

@@ -61,7 +61,7 @@ func (c *Conn) sendFile(f *memfd.File) error {
 
 // shrinkOut is called by a timer, as long as the ring is not the first one. A
 // Write that waits is no idleness, nor is a loan. A ReadFrom that waits for its
-// source is: see filling.
+// source is: see turn.
 func (c *Conn) shrinkOut() {
 	out := &c.out
 	if !out.TryLock() {
