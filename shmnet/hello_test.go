@@ -301,6 +301,7 @@ func init() {
 					syscall.Close(fd)
 				}
 				c.Check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old))
+				eventually(c, "the handshake is over", func() bool { return len(l.places) == 1 })
 				c.Send("free")
 			}
 		}
