@@ -234,12 +234,14 @@ func TestRefusedRing(t *testing.T) {
 	if st := b.Stats(); st.Refused != 1 {
 		t.Errorf("%+v", st)
 	}
-	// And one that has none to offer: neither 1 MiB nor 256 KiB nor 64 KiB.
+	// And one that has none to offer: neither 1 MiB nor, if there is no room
+	// again, 256 KiB and 64 KiB.
 	go b.Write(text)
+	eventually(t, "there is no room", func() bool { return asleep(&b.bell.out) })
 	if _, err := io.ReadFull(a, got); err != nil || !bytes.Equal(got, text) {
 		t.Fatalf("other bytes came, or %v", err)
 	}
-	if st := b.Stats(); st.Ring != DefaultRing || st.Offered != 0 || st.Refused != 1+3 {
+	if st := b.Stats(); st.Ring != DefaultRing || st.Offered != 0 || st.Refused < 1+1 || st.Refused > 1+3 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-298b2b26/shm/internal/mem"
+	"github.com/seed-298b2b26/shm/shmtest"
 )
 
 // sourceFunc is a source that does what it likes with the place that it gets.
@@ -104,7 +105,8 @@ func TestShrinkInReadFrom(t *testing.T) {
 			a.out.Unlock()
 			return asleep(&b.bell.in) && mem.LoadAcquire32(&b.in.receiver.receiver.Moved) == moves
 		})
-		if n := resident(t, 4096+2*first); n > publishMost+2*os.Getpagesize() {
+		// qemu's user mode ignores MADV_REMOVE.
+		if n := resident(t, 4096+2*first); n > publishMost+2*os.Getpagesize() && !shmtest.Emulated() {
 			t.Errorf("%d bytes of rings that were given back are still there", n)
 		}
 		goOn <- true
