@@ -559,7 +559,9 @@ static int shmn_extend(shm_net_conn *c, uint64_t tail) {
  * SYNC POINT: bytes, and move. */
 static int shmn_refill(shm_net_conn *c) {
 	shmn_lines *l = c->in.lines;
-	for (;;) {
+	/* One look can meet three moves: to the ring that was accepted, and to the
+	 * first one before and after that. */
+	for (int moved = 0; moved <= 3; moved++) {
 		uint64_t tail = SHMN_LOAD(&l->tail);
 		uint32_t moves = SHMN_LOAD(&l->moves);
 		if (moves == c->in.moved)
@@ -592,6 +594,7 @@ static int shmn_refill(shm_net_conn *c) {
 		SHMN_STORE(&l->moved, moves);
 		shmn_unmap(old, old_size);
 	}
+	return shmn_corrupt(c, "it moves without end", c->in.moved, 0);
 }
 
 /* shmn_wake_sender rings a sleeping sender for something else than room. */
@@ -1524,7 +1527,11 @@ static int shmn_open(shm_net_listener *l) {
 	struct stat st;
 	if (l->path[0] != 0) {
 		/* What the umask took. */
-		if (lstat(l->path, &st) != 0 || chmod(l->path, l->options.mode) != 0)
+		if (lstat(l->path, &st) != 0)
+			return errno;
+		if (!S_ISSOCK(st.st_mode))
+			return EADDRINUSE;
+		if ((st.st_mode & 0777) != (l->options.mode & 0777) && chmod(l->path, l->options.mode) != 0)
 			return errno;
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
