@@ -287,7 +287,11 @@ int main(int argc, char **argv) {
 		say("%s: %s", shm_net_name((int)n), c.error.text);
 		shm_net_close(&c);
 	} else if (strcmp(argv[1], "lie") == 0 && argc > 3) {
-		need(shm_net_dial(&c, argv[2], NULL, SHM_NET_FOREVER), &c.error);
+		/* With rings that do not grow, so that the other side has to look. */
+		shm_net_options o;
+		memset(&o, 0, sizeof o);
+		o.max_ring = -1;
+		need(shm_net_dial(&c, argv[2], &o, SHM_NET_FOREVER), &c.error);
 		lie(&c, argv[3]);
 		say("lied");
 		finish(&c);
