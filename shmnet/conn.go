@@ -53,12 +53,12 @@ type Conn struct {
 		sender
 		spin  wait.Spinner
 		lent  int // bytes lent by Reserve
-		turn  turn
-		fill  filling
 		over  bool
 		looks uint64 // when the socket was looked at last, in ticks
 		idle  *time.Timer
 		mark  uint64 // tail when idle fired last
+		turn  turn
+		fill  filling
 	}
 
 	mu     sync.Mutex
@@ -99,7 +99,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return c.plainRead(p)
 	}
 	in := &c.in
-	n, err := 0, c.lockIn()
+	n, err := 0, error(nil)
+	in.Lock()
+	if in.turn.busy.Load() {
+		err = c.awaitIn()
+	}
 	if err == nil {
 		if in.there() == 0 || c.bell.in.stopped() {
 			err = c.await(len(p) == 0)
@@ -208,7 +212,11 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		n, err = c.plain.Write(p)
 		return n, c.plainError("write", err)
 	}
-	if err = c.lockOut(); err == nil {
+	c.out.Lock()
+	if c.out.turn.busy.Load() {
+		err = c.awaitOut()
+	}
+	if err == nil {
 		n, err = c.write(p)
 		c.out.Unlock()
 	}

@@ -61,6 +61,11 @@ func (c *Conn) lockOut() error {
 	if !c.out.turn.busy.Load() {
 		return nil
 	}
+	return c.awaitOut()
+}
+
+// awaitOut is the rest of lockOut, when somebody has the turn.
+func (c *Conn) awaitOut() error {
 	return c.out.turn.await(&c.out.Mutex, &c.bell, &c.bell.out, ^uint32(0), c.mayWrite)
 }
 
@@ -71,6 +76,11 @@ func (c *Conn) lockIn() error {
 	if !c.in.turn.busy.Load() {
 		return nil
 	}
+	return c.awaitIn()
+}
+
+// awaitIn is the rest of lockIn.
+func (c *Conn) awaitIn() error {
 	const ends = ^uint32(stopHungUp)
 	return c.in.turn.await(&c.in.Mutex, &c.bell, &c.bell.in, ends, func() error {
 		if stop := c.bell.in.stop.Load(); stop&ends != 0 {
