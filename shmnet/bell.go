@@ -47,11 +47,11 @@ var past = time.Unix(1, 0)
 // that there is something to see in the memory, or that the peer is gone.
 //
 // Two sleep at most, the reader and the writer, and there is one socket. Who
-// comes first reads it, and wakes the other after every read; the other waits
-// at a channel.
+// comes first listens to it, and wakes the other when it has heard something;
+// the other waits at a channel.
 //
 // Guarantee: who notes reads, arms its nap and then calls listen is awake again
-// after the peer has rung that nap, which it does once. For the bell is read by
+// after the peer has rung that nap, which it does once. For the bell is heard by
 // itself, or by another one; the other one takes the lock after that, and so
 // either finds it waiting, or comes first, and then reads has changed when the
 // lock is taken. That it is not ready does not suffice to sleep: the bell may
@@ -63,8 +63,8 @@ type bell struct {
 	take   bool // descriptors may come
 
 	mu       sync.Mutex
-	listener *role         // who reads the socket
-	reads    atomic.Uint64 // of the socket; changes under mu
+	listener *role         // who listens to the socket
+	reads    atomic.Uint64 // of the socket, or waits for it; changes under mu
 	kicked   bool          // with a deadline in the past
 	closed   bool
 	in, out  role
@@ -78,6 +78,7 @@ type bell struct {
 	got     int
 	gotErr  error
 	fresh   bool // the socket was not looked at yet
+	stale   bool // a bell was left there that somebody has woken up from
 	receive func(uintptr) bool
 	send    func(uintptr)
 	poll    func(uintptr)
@@ -104,15 +105,7 @@ func (b *bell) init(socket *net.UnixConn) error {
 	b.in.woken, b.out.woken = make(chan struct{}, 1), make(chan struct{}, 1)
 	b.in.queue.L, b.out.queue.L = &b.mu, &b.mu
 	b.in.bell, b.out.bell = b, b
-	b.receive = func(fd uintptr) bool {
-		if b.fresh {
-			if b.fresh = false; sys.Quiet(int(fd)) {
-				return false // as it is most often
-			}
-		}
-		b.got, b.gotErr = b.drain(fd)
-		return b.gotErr != syscall.EAGAIN
-	}
+	b.receive = b.hear
 	b.poll = func(fd uintptr) { b.got, b.gotErr = b.drain(fd) }
 	b.send = func(fd uintptr) {
 		// Whatever goes wrong, the end of the socket says it better.
@@ -141,8 +134,40 @@ func (b *bell) ringReader() {
 	}
 }
 
+// hear is asked at the beginning of a sleep whether it is over, and then
+// whenever something has come on the socket.
+//
+// What has come wakes us; who finds then what it waits for goes to work, and
+// leaves the bell where it is. It is taken away at the beginning of the next sleep,
+// when the peer has its answer already. If it is no longer alone there, what is
+// beside it may have been rung for this sleep, or for the other one's, and wakes
+// us again.
+func (b *bell) hear(fd uintptr) (over bool) {
+	if !b.fresh {
+		if b.listener.ready() {
+			b.stale, b.got, b.gotErr = true, 1, nil
+			return true
+		}
+	} else {
+		b.fresh = false
+		if b.stale {
+			gift := b.gift.Load()
+			b.got, b.gotErr = b.drain(fd)
+			if b.gotErr == nil && b.got != 1 || b.gift.Load() != gift {
+				return true
+			}
+		}
+		if sys.Quiet(int(fd)) {
+			return false // as it is most often
+		}
+	}
+	b.got, b.gotErr = b.drain(fd)
+	return b.gotErr != syscall.EAGAIN
+}
+
 // drain reads the socket once.
 func (b *bell) drain(fd uintptr) (int, error) {
+	b.stale = false
 	n, right, lost, err := sys.RecvBells(int(fd), b.buf[:], b.take)
 	switch {
 	case right >= 0:

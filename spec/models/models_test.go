@@ -87,6 +87,9 @@ var runs = []run{
 	{model: "nap", flags: "RINGFIRST", fails: stuck},
 	{model: "nap", flags: "ONENAP", fails: stuck},
 	{model: "nap", flags: "KILLED NOEND", fails: stuck},
+	{model: "nap", flags: "ALLSTALE", fails: stuck},
+	{model: "nap", flags: "STILLSTALE", fails: stuck},
+	{model: "nap", flags: "NOFIRST", fails: stuck},
 
 	{model: "takeover", flags: "MAX=5"},
 	{model: "takeover", flags: "MAX=8", long: true},

@@ -4,6 +4,10 @@
  * room, and rings. Deadlines may end the waiting of either, a third goroutine
  * may look at the socket, and the peer may be killed between any two steps.
  *
+ * Who sleeps looks at the socket first, and then waits for something new to
+ * come on it, once for whatever came since (edge-triggered). Who finds what it
+ * waits for then leaves the bell there, for the first look of the next sleep.
+ *
  * Nothing here has a bound: whoever sleeps on although there is something for
  * it, when nothing else can happen, is an invalid end.
  *
@@ -19,6 +23,10 @@
  *   RINGFIRST   the peer looks at the nap before it shows what it did
  *   ONENAP      naps have no numbers
  *   NOEND       who read the end of the socket keeps it to itself
+ *   ALLSTALE    the first look takes every bell for one that was left
+ *   STILLSTALE  who looks at the socket and reads it does not note that nothing
+ *               is left there
+ *   NOFIRST     who sleeps does not look at the socket first
  */
 #ifndef TIMES
 #define TIMES 2
@@ -28,6 +36,8 @@
 byte made[2];		/* bytes for the reader, 0; room for the writer, 1 */
 byte nap[2], rung[2];
 byte bells;
+bool edge;		/* something came since a sleeper asked */
+bool stale;		/* a bell was left */
 bool ended;		/* the socket, at the peer's side */
 bool hungup;		/* as this side knows */
 bool stop[2];		/* a deadline has passed */
@@ -61,7 +71,7 @@ inline give(what)
 	if
 	:: seen != 0 && seen != rung[what] ->
 		rung[what] = seen;
-		atomic { if :: bells < 3 -> bells++ :: else fi }
+		atomic { edge = true; if :: bells < 3 -> bells++ :: else fi }
 	:: else
 	fi;
 	seen = 0
@@ -75,7 +85,7 @@ active proctype Peer()
 	:: made[1] < TIMES -> give(1)
 	:: made[0] == TIMES && made[1] == TIMES -> break
 #ifdef KILLED
-	:: ended = true; break
+	:: atomic { ended = true; edge = true }; break
 #endif
 	od
 }
@@ -124,11 +134,40 @@ proctype Role(byte x)
 				:: listener == NOBODY ->
 					listener = x;
 					release();
+					edge = false;
+#ifdef NOFIRST
+					goto asleep;
+#endif
 					if
-					:: atomic { bells > 0 -> bells = 0 }
-					:: atomic { bells == 0 && ended -> last = true }
-					:: kicked
+#ifdef ALLSTALE
+					:: atomic { stale && bells > 0 -> bells = 0; stale = false }
+#else
+					:: atomic { stale && bells == 1 -> bells = 0; stale = false }
+					:: atomic { stale && bells > 1 -> bells = 0; stale = false; goto heard }
+#endif
+					:: atomic { stale && bells == 0 -> stale = false }
+					:: !stale
 					fi;
+					if
+					:: atomic { bells > 0 -> bells = 0; goto heard }
+					:: atomic { bells == 0 && ended -> last = true; goto heard }
+					:: atomic { bells == 0 && !ended -> skip }
+					fi;
+asleep:					if
+					:: edge -> edge = false
+					:: kicked -> goto heard
+					fi;
+					if
+					:: READY(x) -> stale = true
+					:: else ->
+						stale = false;
+						if
+						:: atomic { bells > 0 -> bells = 0 }
+						:: atomic { bells == 0 && ended -> last = true }
+						:: atomic { bells == 0 && !ended -> goto asleep }
+						fi
+					fi;
+heard:
 					acquire();
 					listener = NOBODY;
 					atomic { anew[0] = true; anew[1] = true };
@@ -185,6 +224,9 @@ proctype Look()
 	:: listener == NOBODY ->
 		atomic {
 			anew[0] = true; anew[1] = true;
+#ifndef STILLSTALE
+			stale = false;
+#endif
 			if
 			:: bells > 0 -> bells = 0
 			:: bells == 0 && ended -> hungup = true
