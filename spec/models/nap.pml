@@ -11,7 +11,8 @@
  * Nothing here has a bound: whoever sleeps on although there is something for
  * it, when nothing else can happen, is an invalid end.
  *
- * Bounds: TIMES things for each of both, one deadline, one look, one death.
+ * Bounds: TIMES things for each of both, one deadline, one look, one death;
+ * NODEADLINE and NOLOOK leave one out.
  * Not covered: memory weaker than sequential consistency (the full fences on
  * both sides are there for that); the number of naps going round 2^32.
  *
@@ -71,7 +72,7 @@ inline give(what)
 	if
 	:: seen != 0 && seen != rung[what] ->
 		rung[what] = seen;
-		atomic { edge = true; if :: bells < 3 -> bells++ :: else fi }
+		atomic { edge = listener != NOBODY; if :: bells < 2 -> bells++ :: else fi }
 	:: else
 	fi;
 	seen = 0
@@ -85,7 +86,7 @@ active proctype Peer()
 	:: made[1] < TIMES -> give(1)
 	:: made[0] == TIMES && made[1] == TIMES -> break
 #ifdef KILLED
-	:: atomic { ended = true; edge = true }; break
+	:: atomic { ended = true; edge = listener != NOBODY }; break
 #endif
 	od
 }
@@ -132,8 +133,7 @@ proctype Role(byte x)
 #endif
 				if
 				:: listener == NOBODY ->
-					listener = x;
-					release();
+					atomic { listener = x; release() };
 					edge = false;
 #ifdef NOFIRST
 					goto asleep;
@@ -160,7 +160,6 @@ asleep:					if
 					if
 					:: READY(x) -> stale = true
 					:: else ->
-						stale = false;
 						if
 						:: atomic { bells > 0 -> bells = 0 }
 						:: atomic { bells == 0 && ended -> last = true }
@@ -168,10 +167,13 @@ asleep:					if
 						fi
 					fi;
 heard:
-					acquire();
-					listener = NOBODY;
-					atomic { anew[0] = true; anew[1] = true };
-					kicked = false;
+					atomic {
+						!lock -> lock = true;
+						listener = NOBODY;
+						edge = false;
+						anew[0] = true; anew[1] = true;
+						kicked = false
+					};
 					if
 					:: last -> hungup = true
 					:: else
@@ -243,14 +245,18 @@ init
 	atomic {
 		run Role(0);
 		run Role(1);
+#ifndef NODEADLINE
 		if
 		:: true
 		:: run Deadline(0)
 		:: run Deadline(1)
 		fi;
+#endif
+#ifndef NOLOOK
 		if
 		:: true
 		:: run Look()
 		fi
+#endif
 	}
 }
