@@ -183,6 +183,7 @@ func TestGrow(t *testing.T) {
 		round := func() {
 			t.Helper()
 			go a.Write(text)
+			eventually(t, "there is no room", func() bool { return asleep(&a.bell.out) })
 			got := make([]byte, len(text))
 			if _, err := io.ReadFull(b, got); err != nil || !bytes.Equal(got, text) {
 				t.Fatalf("other bytes came, or %v", err)
@@ -224,6 +225,7 @@ func TestRefusedRing(t *testing.T) {
 	a.source = kernel{}
 	text := noise(1 << 20)
 	go a.Write(text)
+	eventually(t, "there is no room", func() bool { return asleep(&a.bell.out) })
 	got := make([]byte, len(text))
 	if _, err := io.ReadFull(b, got); err != nil || !bytes.Equal(got, text) {
 		t.Fatalf("other bytes came, or %v", err)
