@@ -27,14 +27,26 @@ func TestGiveWay(t *testing.T) {
 	for !flag.Load() {
 		runtime.Gosched()
 	}
-	flag.Store(false)
 	c.Join()
-	go flag.Store(true)
-	if !s.Spin(&c, flag.Load) {
-		t.Error("nobody else has run")
+	// Now and then the runtime lets the one go on that has just given way.
+	const rounds = 100
+	hits := 0
+	for range rounds {
+		flag.Store(false)
+		var s Spinner
+		go flag.Store(true)
+		if s.Spin(&c, flag.Load) {
+			hits++
+			if n, _ := s.Counts(); n != 1 {
+				t.Errorf("%d hits are counted", n)
+			}
+		}
+		for !flag.Load() {
+			runtime.Gosched()
+		}
 	}
-	if hits, misses := s.Counts(); hits != 1 || misses != 0 {
-		t.Errorf("%d hits, %d misses", hits, misses)
+	if hits < rounds*3/4 {
+		t.Errorf("in %d of %d times somebody else has run", hits, rounds)
 	}
 	c.Leave()
 	go flag.Store(false)
