@@ -78,6 +78,7 @@ var litmuses = []litmus{
 	{name: "LB+ctrl+ctrl", program: "a=x; ?a; y=1 || b=y; ?b; x=1", outcome: "a=1 b=1"},
 	{name: "LB+ctrl+po", program: "a=x; ?a; y=1 || b=y; x=1", outcome: "a=1 b=1", spec: true, arm64: true},
 	{name: "LB+store between", program: "a=x; z=1; y=1 || b=y; x=1", outcome: "a=1 b=1", spec: true, arm64: true},
+	{name: "LB+own store acquired", program: "a=z; x=1; b=xA; y=2 || c=yA; z=1", outcome: "a=1 b=1 c=2", spec: true, arm64: true},
 	{name: "LB+z+S", program: "a=x; z=1; S; y=1 || b=y; x=1", outcome: "a=1 b=1", spec: true, arm64: true},
 
 	{name: "S", program: "x=2; y=1 || a=y; x=1", final: "x", outcome: "a=1 x=2", spec: true, arm64: true},

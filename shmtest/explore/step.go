@@ -32,7 +32,8 @@ func unpack(v uint32) move { return move{int(v >> 28), moveKind(v >> 24 & 15), i
 // store of their thread that becomes visible. Once a thread has loaded something it
 // therefore runs alone until one of its stores, behind that load in its
 // program, is visible, or until its end. The others go on from there; after an
-// end without such a store only other ends may follow. A thread that never
+// end without such a store only other ends may follow. Where a store behind the
+// load is visible already, early, there is nothing to wait for. A thread that never
 // stores anything begins when the others are through.
 func (x *explorer) successors(into []move) []move {
 	st := &x.cur
@@ -232,11 +233,14 @@ func (x *explorer) load(m move, p *place, o *op) {
 // runAlone notes that a load was done: the thread runs alone, and what it
 // stored before does not become visible before a store behind the load.
 func (x *explorer) runAlone(thread int) {
+	p := &x.cur.threads[thread]
+	p.loadedSince = p.loadedSince || p.wrote
+	if len(p.early) > 0 {
+		return // a store behind the load is visible already
+	}
 	if !x.barriers {
 		x.cur.running = thread
 	}
-	p := &x.cur.threads[thread]
-	p.loadedSince = p.loadedSince || p.wrote
 	for i := range p.pending {
 		p.pending[i].late = true
 	}
