@@ -56,6 +56,9 @@ func (t *turn) await(lock sync.Locker, b *bell, r *role, ends uint32, reason fun
 
 // lockOut takes the writer's lock when nobody has the turn, or gives the reason
 // not to write, without the lock.
+//
+// Read and Write do the same with their own hands: a call more is a seventh of
+// the time of 64 B.
 func (c *Conn) lockOut() error {
 	c.out.Lock()
 	if !c.out.turn.busy.Load() {

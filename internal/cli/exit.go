@@ -146,6 +146,9 @@ func hint(err error) string {
 		case os.Stdout.Name():
 			return "standard output takes no more; what was done stays done"
 		}
+		if e == nil && errors.Is(err, fs.ErrNotExist) {
+			return "this is a file of the file system: it, or its directory, must exist"
+		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
